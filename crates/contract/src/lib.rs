@@ -1,1 +1,41 @@
-//! contract
+//! The words of Containarium's wire, written once.
+//!
+//! A request type *is* an endpoint ([`Endpoint`]): the daemon's route, the typed client call,
+//! the MCP tool and the command are projections of that one impl. Names and quantities are
+//! newtypes that parse once, at the edge; a [`Problem`] is the only error anybody sees.
+//!
+//! This crate decides nothing and performs no I/O.
+
+mod container;
+mod endpoint;
+mod hint;
+mod image_ref;
+mod input;
+mod label;
+mod metrics;
+mod operation;
+mod problem;
+mod quantity;
+mod ssh_key;
+mod subject;
+mod system;
+mod username;
+
+pub use container::{
+    Container, ContainerAnswer, ContainerChanged, ContainerList, CreateContainer, Created,
+    DeleteContainer, Deleted, GetContainer, ListContainers, Network, Resources, StartContainer,
+    State, StopContainer,
+};
+pub use endpoint::{Effect, Endpoint, Method, Spec};
+pub use hint::{Face, Hint};
+pub use image_ref::ImageRef;
+pub use input::{accept, read_text};
+pub use label::{LabelFilter, LabelKey, LabelValue};
+pub use metrics::{GetMetrics, ListMetrics, Metrics, MetricsAnswer};
+pub use operation::{OperationId, OperationKind, OperationState};
+pub use problem::{INVALID_TOKEN, Problem, Reason};
+pub use quantity::{ByteSize, Cpus};
+pub use ssh_key::SshPublicKey;
+pub use subject::Subject;
+pub use system::{EngineHealth, GetSystemInfo, SystemInfo, SystemInfoAnswer};
+pub use username::Username;

@@ -1,0 +1,91 @@
+//! An endpoint: one thing that can be asked of us. Not how it is served, called or drawn.
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+pub use http::Method;
+
+/// What an endpoint does to the world; roles and MCP hints follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing changes.
+    Read,
+    /// Something changes and can be changed back.
+    Write,
+    /// Something is gone afterwards.
+    Destroy,
+}
+
+/// A request that Containarium answers.
+pub trait Endpoint: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// Stable name: the OpenAPI `operationId`, the log field.
+    const ID: &'static str;
+    /// The HTTP method.
+    const METHOD: Method;
+    /// Path template; `{field}` binds to the request field of that name.
+    const PATH: &'static str;
+    /// What it does to the world.
+    const EFFECT: Effect;
+    /// The HTTP status of success.
+    const STATUS: u16 = 200;
+    /// What success looks like.
+    type Answer: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
+}
+
+/// An endpoint with its types erased, for whoever lists them all.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// [`Endpoint::ID`].
+    pub id: &'static str,
+    /// [`Endpoint::METHOD`].
+    pub method: Method,
+    /// [`Endpoint::PATH`].
+    pub path: &'static str,
+    /// [`Endpoint::EFFECT`].
+    pub effect: Effect,
+    /// [`Endpoint::STATUS`].
+    pub status: u16,
+    /// JSON Schema (2020-12) of the request, path fields included.
+    pub request: Map<String, Value>,
+    /// JSON Schema (2020-12) of the answer.
+    pub answer: Map<String, Value>,
+}
+
+impl Spec {
+    /// The erased form of `E`.
+    pub fn of<E: Endpoint>() -> Self {
+        Self {
+            id: E::ID,
+            method: E::METHOD,
+            path: E::PATH,
+            effect: E::EFFECT,
+            status: E::STATUS,
+            request: schema(SchemaSettings::for_deserialize, |g| g.into_root_schema_for::<E>()),
+            answer: schema(SchemaSettings::for_serialize, |g| {
+                g.into_root_schema_for::<E::Answer>()
+            }),
+        }
+    }
+
+    /// The names in the path template.
+    pub fn path_fields(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    /// Whether the fields that are not in the path travel in the body; else in the query.
+    pub fn has_body(&self) -> bool {
+        matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
+    }
+}
+
+fn schema(
+    contract: fn(SchemaSettings) -> SchemaSettings,
+    root: fn(schemars::SchemaGenerator) -> schemars::Schema,
+) -> Map<String, Value> {
+    let settings = contract(SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true));
+    match root(settings.into_generator()).to_value() {
+        Value::Object(map) => map,
+        other => Map::from_iter([("const".to_owned(), other)]),
+    }
+}

@@ -1,0 +1,200 @@
+//! The one error of the wire. Facts are enums in their own crates; this is only how they travel.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Why a request failed: a closed set that programs can match on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Not parseable: broken JSON, an unknown or mistyped field.
+    Malformed,
+    /// A value outside its grammar.
+    InvalidValue,
+    /// No token, or one that is not good.
+    InvalidToken,
+    /// The token's roles do not allow it.
+    Forbidden,
+    /// There is no such thing, or not for this caller.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The name is taken.
+    AlreadyExists,
+    /// It must be stopped first.
+    NotStopped,
+    /// Something else is being done to it.
+    Busy,
+    /// The body is too long.
+    TooLarge,
+    /// The body is not JSON.
+    UnsupportedMedia,
+    /// A quota would be exceeded.
+    QuotaExceeded,
+    /// Too many requests.
+    RateLimited,
+    /// The image is not here and cannot be had.
+    ImageUnavailable,
+    /// Incus does not answer.
+    EngineUnavailable,
+    /// No space is left.
+    InsufficientStorage,
+    /// It took longer than allowed.
+    DeadlineExceeded,
+    /// It was cancelled.
+    Cancelled,
+    /// Our fault; the request id finds it in the log.
+    Internal,
+}
+
+impl Reason {
+    /// Every reason, in the order of the documentation.
+    pub const ALL: [Self; 19] = [
+        Self::Malformed,
+        Self::InvalidValue,
+        Self::InvalidToken,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::AlreadyExists,
+        Self::NotStopped,
+        Self::Busy,
+        Self::TooLarge,
+        Self::UnsupportedMedia,
+        Self::QuotaExceeded,
+        Self::RateLimited,
+        Self::ImageUnavailable,
+        Self::EngineUnavailable,
+        Self::InsufficientStorage,
+        Self::DeadlineExceeded,
+        Self::Cancelled,
+        Self::Internal,
+    ];
+
+    /// The HTTP status.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed => 400,
+            Self::InvalidToken => 401,
+            Self::Forbidden | Self::QuotaExceeded => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::AlreadyExists | Self::NotStopped | Self::Busy | Self::Cancelled => 409,
+            Self::TooLarge => 413,
+            Self::UnsupportedMedia => 415,
+            Self::InvalidValue => 422,
+            Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::ImageUnavailable | Self::EngineUnavailable => 503,
+            Self::DeadlineExceeded => 504,
+            Self::InsufficientStorage => 507,
+        }
+    }
+
+    /// Seconds after which the same request may well succeed; `None` where it will not.
+    pub fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::RateLimited | Self::Busy => Some(1),
+            Self::EngineUnavailable => Some(5),
+            Self::Malformed
+            | Self::InvalidValue
+            | Self::InvalidToken
+            | Self::Forbidden
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::AlreadyExists
+            | Self::NotStopped
+            | Self::TooLarge
+            | Self::UnsupportedMedia
+            | Self::QuotaExceeded
+            | Self::ImageUnavailable
+            | Self::InsufficientStorage
+            | Self::DeadlineExceeded
+            | Self::Cancelled
+            | Self::Internal => None,
+        }
+    }
+}
+
+/// The body of a missing or bad token's 401, byte for byte, whatever was wrong with it.
+pub const INVALID_TOKEN: &str = r#"{"error": "invalid token", "code": 401}"#;
+
+/// What went wrong and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize, JsonSchema)]
+#[error("{error}")]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// One sentence that says what is so.
+    pub error: String,
+    /// The HTTP status again.
+    pub code: u16,
+    /// Absent only where the token was not good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// What to do next, in the caller's own form: a command, a tool call, an HTTP request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Finds the cause in the daemon's log; only where the fault is ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+impl Problem {
+    /// A problem without a hint.
+    pub fn new(reason: Reason, error: impl Into<String>) -> Self {
+        Self {
+            error: error.into(),
+            code: reason.status(),
+            reason: Some(reason),
+            hint: None,
+            request_id: None,
+        }
+    }
+
+    /// The same with what to do next.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// A missing or bad token.
+    pub fn invalid_token() -> Self {
+        Self {
+            error: "invalid token".to_owned(),
+            code: 401,
+            reason: None,
+            hint: None,
+            request_id: None,
+        }
+    }
+
+    /// The body as it travels.
+    pub fn to_body(&self) -> String {
+        if *self == Self::invalid_token() {
+            return INVALID_TOKEN.to_owned();
+        }
+        // Strings, a number and an enum of names always serialise.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_of_a_bad_token_reads_back_as_itself() {
+        let read: Problem = serde_json::from_str(INVALID_TOKEN).unwrap();
+        assert_eq!(read, Problem::invalid_token());
+        assert_eq!(read.to_body(), INVALID_TOKEN);
+    }
+
+    #[test]
+    fn every_reason_survives_the_wire() {
+        for reason in Reason::ALL {
+            let sent = Problem::new(reason, "it is so").with_hint("do this");
+            let read: Problem = serde_json::from_str(&sent.to_body()).unwrap();
+            assert_eq!(read, sent);
+        }
+    }
+}
