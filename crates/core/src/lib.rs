@@ -1,1 +1,27 @@
-//! core
+//! What decides and remembers: containers, images, operations, tokens. It speaks to Incus and to
+//! its own store, and knows nothing of HTTP.
+
+mod access;
+mod claims;
+mod containarium;
+mod create;
+mod engine;
+mod error;
+mod installation;
+mod login;
+mod power;
+mod principal;
+mod read;
+mod remove;
+pub mod secret;
+mod store;
+pub mod token;
+
+pub use containarium_incus::Client as Incus;
+
+pub use access::{Decision, decide, may_ever};
+pub use containarium::Containarium;
+pub use error::Error;
+pub use installation::Installation;
+pub use principal::{NotARole, Principal, Role};
+pub use store::{Phase, Record, Spec, Step, Store, StoreError};

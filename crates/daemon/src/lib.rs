@@ -1,1 +1,13 @@
-//! daemon
+//! The HTTP face: an accept loop, the check of tokens, and one route for each endpoint. It
+//! decides nothing itself; `containarium daemon` runs it.
+
+mod accept;
+mod api;
+mod authenticate;
+mod health;
+mod respond;
+mod routes;
+mod serve;
+
+pub use routes::{router, specs};
+pub use serve::{Config, Daemon, ServeError};

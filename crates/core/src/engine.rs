@@ -1,0 +1,306 @@
+//! The engine in our words: some dozen things we ask of Incus. The only file that turns a
+//! [`Record`] into an instance, and Incus's states into ours.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use containarium_contract::{ImageRef, State};
+use containarium_incus::{
+    Client, Devices, Error, InstancePost, InstanceState, PoolSpace, Resources, Server, Source,
+    StateChange, StatusCode,
+};
+
+use crate::{Installation, Record, installation::UIDS};
+
+/// How long Incus may take to make or start an instance.
+const MAKE: Duration = Duration::from_secs(60);
+/// How long Incus may take to kill or delete one.
+const REMOVE: Duration = Duration::from_secs(60);
+/// Lines of a console that are shown as evidence.
+const EVIDENCE: usize = 12;
+/// Processes and threads one container may have, so that a fork bomb stays inside it. A quarter
+/// of the smallest `kernel.pid_max` in use (32768).
+const PROCESSES: &str = "8192";
+
+/// Four ioctls (BTRFS_IOC_SUBVOL_CREATE, its V2, SNAP_CREATE, its V2) with which any user leaves
+/// a btrfs size limit: a subvolume has a quota group of its own, without a limit. MASKED_EQ,
+/// because the kernel ignores the upper half of the argument. Docker uses overlay2 and does not
+/// need them.
+const DENIED_CALLS: &str = "\
+ioctl errno 1 [1,1342215182,SCMP_CMP_MASKED_EQ,4294967295]
+ioctl errno 1 [1,1342215192,SCMP_CMP_MASKED_EQ,4294967295]
+ioctl errno 1 [1,1342215169,SCMP_CMP_MASKED_EQ,4294967295]
+ioctl errno 1 [1,1342215191,SCMP_CMP_MASKED_EQ,4294967295]";
+
+/// The tag that says which installation an instance or project belongs to.
+pub(crate) const INSTALL_TAG: &str = "user.containarium.install";
+
+/// What the host has; containers are capped at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Host {
+    pub(crate) cpus: u32,
+    pub(crate) memory: u64,
+    pub(crate) disk: u64,
+}
+
+/// Incus, seen from our side.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    incus: Client,
+    pub(crate) installation: Installation,
+}
+
+impl Engine {
+    pub(crate) fn new(incus: &Client, installation: Installation) -> Self {
+        Self { incus: incus.in_project(&installation.name), installation }
+    }
+
+    /// Makes and starts the instance of `record`: two calls.
+    pub(crate) async fn make(&self, record: &Record) -> Result<(), Error> {
+        let operation = self.incus.create_instance(&instance(&self.installation, record)).await?;
+        self.incus.wait(&operation, MAKE).await.map(drop)
+    }
+
+    /// Starts a stopped instance.
+    pub(crate) async fn start(&self, instance: &str) -> Result<(), Error> {
+        self.change(instance, &StateChange::start(), MAKE).await
+    }
+
+    /// Asks an instance to shut down, and waits until it has.
+    pub(crate) async fn stop(&self, instance: &str, within: Duration) -> Result<(), Error> {
+        // Incus counts down itself; the few seconds more are for its answer.
+        self.change(instance, &StateChange::stop(within), within + Duration::from_secs(5)).await
+    }
+
+    /// Stops an instance without asking it.
+    pub(crate) async fn kill(&self, instance: &str) -> Result<(), Error> {
+        match self.change(instance, &StateChange::kill(), REMOVE).await {
+            Err(Error::Stopped(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Thaws a frozen instance.
+    pub(crate) async fn thaw(&self, instance: &str) -> Result<(), Error> {
+        self.change(instance, &StateChange::unfreeze(), REMOVE).await
+    }
+
+    async fn change(
+        &self,
+        instance: &str,
+        change: &StateChange,
+        within: Duration,
+    ) -> Result<(), Error> {
+        let operation = self.incus.change_state(instance, change).await?;
+        self.incus.wait(&operation, within).await.map(drop)
+    }
+
+    /// Removes an instance, running or not. That there is none is success.
+    pub(crate) async fn remove(&self, instance: &str) -> Result<(), Error> {
+        let status = match self.incus.instance(instance).await {
+            Ok(found) => found.value.status_code,
+            Err(Error::NotFound(_)) => return Ok(()),
+            Err(other) => return Err(other),
+        };
+        if !status.is_stopped() {
+            self.kill(instance).await?;
+        }
+        match self.incus.delete_instance(instance).await {
+            Ok(operation) => self.incus.wait(&operation, REMOVE).await.map(drop),
+            Err(Error::NotFound(_)) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// What an instance is doing; `None` where there is none.
+    pub(crate) async fn state(&self, instance: &str) -> Result<Option<State>, Error> {
+        match self.incus.instance(instance).await {
+            Ok(found) => Ok(Some(state(found.value.status_code))),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// What every instance is doing, in one call.
+    pub(crate) async fn states(&self) -> Result<HashMap<String, State>, Error> {
+        let all = self.incus.instances().await?;
+        Ok(all.into_iter().map(|i| (i.name, state(i.status_code))).collect())
+    }
+
+    /// What an instance is doing and using, in one call; `None` where there is none.
+    pub(crate) async fn usage(
+        &self,
+        instance: &str,
+    ) -> Result<Option<(State, InstanceState)>, Error> {
+        match self.incus.instance_state(instance).await {
+            Ok(found) => Ok(Some((state(found.status_code), found))),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// What every instance is using, in one call.
+    pub(crate) async fn usages(&self) -> Result<HashMap<String, InstanceState>, Error> {
+        let all = self.incus.instances_full().await?;
+        Ok(all.into_iter().filter_map(|i| Some((i.name, i.state?))).collect())
+    }
+
+    /// The last lines of an instance's console: what a container that died said.
+    pub(crate) async fn evidence(&self, instance: &str) -> String {
+        let log = self.incus.console_log(instance).await.unwrap_or_default();
+        let lines: Vec<&str> = log.lines().map(str::trim_end).filter(|l| !l.is_empty()).collect();
+        let last = lines.get(lines.len().saturating_sub(EVIDENCE)..).unwrap_or_default();
+        last.join("\n").chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+    }
+
+    /// The images that containers can be made from, with or without Docker.
+    pub(crate) async fn images(&self, docker: bool) -> Result<Vec<ImageRef>, Error> {
+        let prefix = alias_prefix(docker);
+        let all = self.incus.images().await?;
+        let aliases = all.iter().flat_map(|image| &image.aliases);
+        let mut found: Vec<ImageRef> = aliases
+            .filter_map(|alias| alias.name.strip_prefix(prefix)?.split_once('/'))
+            .filter_map(|(remote, alias)| format!("{remote}:{alias}").parse().ok())
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// What the host has: two calls.
+    pub(crate) async fn host(&self) -> Result<Host, Error> {
+        let (resources, space) = tokio::try_join!(self.resources(), self.space())?;
+        Ok(Host {
+            cpus: u32::try_from(resources.cpu.total).unwrap_or(u32::MAX),
+            memory: resources.memory.total,
+            disk: space.total,
+        })
+    }
+
+    /// Incus itself.
+    pub(crate) async fn server(&self) -> Result<Server, Error> {
+        self.incus.server().await
+    }
+
+    /// The host's processors and memory.
+    pub(crate) async fn resources(&self) -> Result<Resources, Error> {
+        self.incus.resources().await
+    }
+
+    /// The containers' storage.
+    pub(crate) async fn space(&self) -> Result<PoolSpace, Error> {
+        self.incus.storage_pool_resources(&self.installation.name).await
+    }
+}
+
+/// The alias of a prepared image in our project.
+pub(crate) fn alias(image: &ImageRef, docker: bool) -> String {
+    format!("{}{}/{}", alias_prefix(docker), image.remote(), image.alias())
+}
+
+fn alias_prefix(docker: bool) -> &'static str {
+    if docker { "containarium/docker/" } else { "containarium/plain/" }
+}
+
+fn state(status: StatusCode) -> State {
+    match status {
+        StatusCode::STOPPED => State::Stopped,
+        StatusCode::RUNNING | StatusCode::READY => State::Running,
+        StatusCode::FROZEN => State::Frozen,
+        StatusCode(106) => State::Starting,
+        StatusCode(107) => State::Stopping,
+        StatusCode(_) => State::Error,
+    }
+}
+
+/// The one creating request: everything a container is, so that nothing is done to it afterwards.
+fn instance(installation: &Installation, record: &Record) -> InstancePost {
+    let spec = &record.spec;
+    let keys: Vec<&str> = spec.ssh_keys.iter().map(|key| key.as_str()).collect();
+    let mut config = BTreeMap::from(
+        [
+            ("limits.cpu", spec.resources.cpu.to_string()),
+            ("limits.memory", spec.resources.memory.bytes().to_string()),
+            ("limits.processes", PROCESSES.into()),
+            ("security.guestapi", "false".into()),
+            ("security.idmap.base", record.uid_base.to_string()),
+            ("security.idmap.isolated", "true".into()),
+            ("security.idmap.size", UIDS.to_string()),
+            ("security.nesting", spec.docker.to_string()),
+            ("security.privileged", "false".into()),
+            ("security.syscalls.deny", DENIED_CALLS.into()),
+            (INSTALL_TAG, installation.id.clone()),
+            ("user.containarium.id", record.id.clone()),
+            ("user.containarium.owner", record.owner.to_string()),
+            ("user.containarium.image", spec.image.to_string()),
+            ("user.containarium.created", record.created_at.to_string()),
+            // What the image's templates write into the container before it boots.
+            ("user.containarium.username", record.username.to_string()),
+            ("user.containarium.hostname", record.username.container_name()),
+            ("user.containarium.ssh_keys", keys.join("\n")),
+            ("user.containarium.docker", spec.docker.to_string()),
+            (
+                "user.containarium.address",
+                format!("{}/{}", record.address, installation.prefix),
+            ),
+            ("user.containarium.gateway", installation.gateway.to_string()),
+            ("user.containarium.dns", installation.gateway.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value)),
+    );
+    for (key, value) in &spec.labels {
+        config.insert(format!("user.containarium.label.{key}"), value.to_string());
+    }
+    let device = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    };
+    let size = spec.resources.disk.bytes().to_string();
+    let address = record.address.to_string();
+    let devices = Devices::from([
+        (
+            "root".to_owned(),
+            device(&[
+                ("type", "disk"),
+                ("path", "/"),
+                ("pool", &installation.name),
+                ("size", &size),
+            ]),
+        ),
+        (
+            "eth0".to_owned(),
+            device(&[
+                ("type", "nic"),
+                ("name", "eth0"),
+                ("network", &installation.name),
+                ("hwaddr", &record.mac()),
+                ("ipv4.address", &address),
+                // Neighbours cannot reach each other, nor speak in each other's name.
+                ("security.ipv4_filtering", "true"),
+                ("security.mac_filtering", "true"),
+                ("security.port_isolation", "true"),
+            ]),
+        ),
+    ]);
+    InstancePost {
+        start: true,
+        config,
+        devices,
+        description: record.username.container_name(),
+        ..InstancePost::new(record.instance(), Source::alias(alias(&spec.image, spec.docker)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_denied_calls_are_the_four_that_make_btrfs_subvolumes() {
+        // _IOW(0x94, nr, struct btrfs_ioctl_vol_args{,_v2}), both 4096 bytes long.
+        let ioctl = |nr: u32| (1 << 30) | (4096 << 16) | (0x94 << 8) | nr;
+        for nr in [1, 14, 23, 24] {
+            assert!(DENIED_CALLS.contains(&format!("[1,{},", ioctl(nr))), "{nr}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What can go wrong, as facts. How it is told to a caller is the daemon's business.
+
+use std::time::Duration;
+
+use containarium_contract::{ByteSize, ImageRef, Username};
+
+use crate::store::{Step, StoreError};
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such container, or not for this caller.
+    #[error("there is no container of {0}")]
+    NoContainer(Username),
+    /// The caller's roles do not allow it.
+    #[error("the roles of this token do not allow it")]
+    Forbidden,
+    /// Only admins say whose a container shall be.
+    #[error("only an admin may create a container for another owner")]
+    ForeignOwner,
+    /// The name is taken.
+    #[error("{} exists already", .0.container_name())]
+    NameTaken(Username),
+    /// It runs, and `force` was not given.
+    #[error("{} is running", .0.container_name())]
+    NotStopped(Username),
+    /// It is being made or removed.
+    #[error("{} is being {what}", .username.container_name())]
+    Busy {
+        /// The container.
+        username: Username,
+        /// `created` or `deleted`.
+        what: &'static str,
+    },
+    /// There is no prepared image for what was asked.
+    #[error("the image {image} is not available on this server")]
+    ImageUnavailable {
+        /// Whose container was to be made.
+        username: Username,
+        /// The image asked for.
+        image: ImageRef,
+        /// What is there instead.
+        available: Vec<ImageRef>,
+    },
+    /// A quota smaller than what the image itself needs.
+    #[error("`{field}`: {given} is too little; at least {least} is needed")]
+    TooSmall {
+        /// The field of the request.
+        field: &'static str,
+        /// What was asked for.
+        given: ByteSize,
+        /// What is needed.
+        least: ByteSize,
+        /// Whose container was to be made.
+        username: Username,
+    },
+    /// A time outside its bounds.
+    #[error("`timeout`: {0} is not between 1 and 600 seconds")]
+    Timeout(u32),
+    /// No addresses or user ids are left.
+    #[error("this server has no address or user id range left for another container")]
+    Exhausted,
+    /// The storage is full.
+    #[error("the storage is full: {0}")]
+    NoSpace(String),
+    /// The engine does not answer.
+    #[error("Incus does not answer")]
+    EngineAway(#[source] containarium_incus::Error),
+    /// A container did not stop in time.
+    #[error("{} did not stop within {} s and still runs", .username.container_name(), .after.as_secs())]
+    StillRunning {
+        /// The container.
+        username: Username,
+        /// The time it had.
+        after: Duration,
+    },
+    /// A create, start, stop or delete failed in a step.
+    #[error(
+        "{} of {} failed in step `{}`: {why}{}",
+        .what, .username.container_name(), .step.as_str(), quoted(.evidence)
+    )]
+    Step {
+        /// `create`, `start`, `stop` or `delete`.
+        what: &'static str,
+        /// The container.
+        username: Username,
+        /// Where it failed.
+        step: Step,
+        /// What was so.
+        why: String,
+        /// The last lines of the container's console, where there are any.
+        evidence: String,
+    },
+    /// The engine failed in a way that has no word of its own.
+    #[error("the engine failed: {0}")]
+    Engine(#[source] containarium_incus::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn quoted(evidence: &str) -> String {
+    if evidence.is_empty() { String::new() } else { format!("\n{evidence}") }
+}
+
+impl From<containarium_incus::Error> for Error {
+    fn from(error: containarium_incus::Error) -> Self {
+        use containarium_incus::Error as Incus;
+        match error {
+            Incus::NoSpace(text) => Self::NoSpace(text),
+            away @ (Incus::Unreachable { .. } | Incus::Timeout { .. } | Incus::Protocol(_)) => {
+                Self::EngineAway(away)
+            }
+            other @ (Incus::NotFound(_)
+            | Incus::AlreadyExists(_)
+            | Incus::Busy(_)
+            | Incus::Precondition(_)
+            | Incus::Conflict(_)
+            | Incus::InUse(_)
+            | Incus::Running(_)
+            | Incus::Stopped(_)
+            | Incus::Frozen(_)
+            | Incus::ImageNotProvided(_)
+            | Incus::Forbidden(_)
+            | Incus::Refused { .. }
+            | Incus::OperationFailed(_)
+            | Incus::OperationVanished(_)
+            | Incus::InvalidName(_)
+            | Incus::LocalFile { .. }) => Self::Engine(other),
+        }
+    }
+}

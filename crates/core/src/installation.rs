@@ -1,0 +1,108 @@
+//! What `init` decided, once, about where containers live.
+
+use std::net::Ipv4Addr;
+
+use containarium_contract::ImageRef;
+use serde::{Deserialize, Serialize};
+
+/// One installation of Containarium on one Incus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installation {
+    /// A ULID; stands in the Incus project's config and in every instance's tags.
+    pub id: String,
+    /// The name of the Incus project, storage pool and bridge, `containarium` by default.
+    pub name: String,
+    /// The bridge's own address, which is the containers' gateway and name server.
+    pub gateway: Ipv4Addr,
+    /// The length of the subnet's prefix.
+    pub prefix: u8,
+    /// The first user id on the host that containers may be mapped to.
+    pub uid_first: u32,
+    /// How many ranges of [`UIDS`] follow from there.
+    pub uid_ranges: u32,
+    /// The image of a create that names none.
+    pub default_image: ImageRef,
+}
+
+/// User ids that each container gets.
+pub(crate) const UIDS: u32 = 65536;
+
+/// Addresses below this offset in the subnet are the bridge's and kept free for later.
+const FIRST_HOST: u32 = 10;
+
+impl Installation {
+    /// How many addresses containers may have: the lower half of the subnet; the upper half is
+    /// Incus's, for DHCP.
+    fn hosts(&self) -> u32 {
+        (1 << (31 - u32::from(self.prefix.min(30)))) - FIRST_HOST
+    }
+
+    /// The address number `n` of the subnet, counted round.
+    fn address(&self, n: u32) -> Ipv4Addr {
+        let subnet = u32::from(self.gateway) & (u32::MAX << (32 - u32::from(self.prefix)));
+        Ipv4Addr::from(subnet + FIRST_HOST + n % self.hosts())
+    }
+
+    /// The number of an address of this subnet.
+    fn number(&self, address: Ipv4Addr) -> u32 {
+        u32::from(address).wrapping_sub(u32::from(self.address(0)))
+    }
+
+    /// The first free address after `last`: an address rests before somebody else gets it, so
+    /// that a laptop does not meet another host key under an address it knows.
+    pub fn free_address(&self, taken: &[Ipv4Addr], last: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
+        let first = last.map_or(0, |last| self.number(last).wrapping_add(1) % self.hosts());
+        (0..self.hosts()).map(|n| self.address(first + n)).find(|a| !taken.contains(a))
+    }
+
+    /// The first user id of the lowest free range.
+    pub fn free_uids(&self, taken: &[u32]) -> Option<u32> {
+        (0..self.uid_ranges).map(|n| self.uid_first + n * UIDS).find(|base| !taken.contains(base))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn installation() -> Installation {
+        Installation {
+            id: "i".into(),
+            name: "containarium".into(),
+            gateway: Ipv4Addr::new(10, 90, 0, 1),
+            prefix: 16,
+            uid_first: 1_000_000,
+            uid_ranges: 3,
+            default_image: "local:debian/12".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn addresses_go_round_and_skip_what_is_taken() {
+        let here = installation();
+        let at = |c, d| Ipv4Addr::new(10, 90, c, d);
+        assert_eq!(here.free_address(&[], None), Some(at(0, 10)));
+        assert_eq!(here.free_address(&[at(0, 11)], Some(at(0, 10))), Some(at(0, 12)));
+        assert_eq!(here.free_address(&[], Some(at(127, 255))), Some(at(0, 10)));
+    }
+
+    #[test]
+    fn ranges_end() {
+        let here = installation();
+        assert_eq!(here.free_uids(&[1_000_000]), Some(1_065_536));
+        assert_eq!(here.free_uids(&[1_000_000, 1_065_536, 1_131_072]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_address_is_inside_and_free(taken in proptest::collection::vec(0_u32..40_000, 0..50), last in 0_u32..40_000) {
+            let here = installation();
+            let taken: Vec<_> = taken.into_iter().map(|n| here.address(n)).collect();
+            let free = here.free_address(&taken, Some(here.address(last))).unwrap();
+            prop_assert!(!taken.contains(&free));
+            prop_assert_eq!(&free.octets()[..2], &[10, 90]);
+            prop_assert!(free.octets()[2] < 128 && free > here.gateway);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The secret that signs tokens: where it is found, and that it is never shown.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::rand;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+
+/// Where `init` and administrators may leave the secret of a whole machine.
+const SYSTEM_FILE: &str = "/etc/containarium/jwt.secret";
+
+/// What the command line or the environment says about the secret.
+#[derive(Debug, Default)]
+pub struct SecretSource {
+    /// The secret itself.
+    pub secret: Option<SecretString>,
+    /// A file that holds it.
+    pub file: Option<PathBuf>,
+}
+
+/// Why there is no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSecret {
+    /// Both a secret and a file were given.
+    #[error("give the secret or a file with it, not both")]
+    Both,
+    /// It is empty.
+    #[error("the secret in {0} is empty; `openssl rand -base64 32` makes a good one")]
+    Empty(String),
+    /// The file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system has no random numbers.
+    #[error("the system gives no random numbers")]
+    Random,
+}
+
+/// Finds the secret: what was given, then the machine's file, then the state directory's own,
+/// which is made at random where `make` says so.
+pub fn find(given: SecretSource, state_dir: &Path, make: bool) -> Result<SecretSlice<u8>, NoSecret> {
+    match given {
+        SecretSource { secret: Some(_), file: Some(_) } => Err(NoSecret::Both),
+        SecretSource { secret: Some(text), file: None } => {
+            trimmed(text.expose_secret().as_bytes(), "the command line or environment")
+        }
+        SecretSource { secret: None, file: Some(file) } => read(&file),
+        SecretSource { secret: None, file: None } => {
+            let system = Path::new(SYSTEM_FILE);
+            let own = state_dir.join("jwt.secret");
+            if system.exists() {
+                read(system)
+            } else if own.exists() || !make {
+                read(&own)
+            } else {
+                write_new(&own)
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<SecretSlice<u8>, NoSecret> {
+    let bytes = fs::read(path).map_err(|source| at(path, source))?;
+    trimmed(&bytes, &path.display().to_string())
+}
+
+/// Editors and `echo` end a file with a line break that nobody meant.
+fn trimmed(bytes: &[u8], place: &str) -> Result<SecretSlice<u8>, NoSecret> {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    if bytes.is_empty() { Err(NoSecret::Empty(place.into())) } else { Ok(bytes.to_vec().into()) }
+}
+
+fn write_new(path: &Path) -> Result<SecretSlice<u8>, NoSecret> {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).map_err(|_| NoSecret::Random)?;
+    let text = STANDARD.encode(bytes);
+    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made.and_then(|mut file| file.write_all(text.as_bytes()).and(file.sync_all())) {
+        Ok(()) => Ok(text.into_bytes().into()),
+        // Somebody was faster: theirs counts.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => read(path),
+        Err(source) => Err(at(path, source)),
+    }
+}
+
+fn at(path: &Path, source: io::Error) -> NoSecret {
+    NoSecret::File { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_secret_is_made_once_and_for_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = find(SecretSource::default(), dir.path(), true).unwrap();
+        let again = find(SecretSource::default(), dir.path(), true).unwrap();
+        assert_eq!(first.expose_secret(), again.expose_secret());
+        let mode = fs::metadata(dir.path().join("jwt.secret")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn one_line_break_is_dropped_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("s");
+        fs::write(&file, "abc\n\n").unwrap();
+        let source = SecretSource { file: Some(file.clone()), secret: None };
+        assert_eq!(find(source, dir.path(), false).unwrap().expose_secret(), b"abc\n");
+        fs::write(&file, "\n").unwrap();
+        let source = SecretSource { file: Some(file), secret: None };
+        assert!(matches!(find(source, dir.path(), false), Err(NoSecret::Empty(_))));
+    }
+
+    #[test]
+    fn two_sources_are_one_too_many() {
+        let source = SecretSource { secret: Some("a".into()), file: Some("b".into()) };
+        assert!(matches!(find(source, Path::new("/"), false), Err(NoSecret::Both)));
+    }
+}

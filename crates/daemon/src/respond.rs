@@ -1,0 +1,100 @@
+//! From a fact that went wrong to what the caller reads: the only place where that is decided.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response, StatusCode, header},
+};
+use containarium_contract::{Face, Hint, Problem, Reason};
+use containarium_core::Error;
+
+/// A problem as an HTTP answer.
+pub(crate) fn answer(problem: &Problem) -> Response<Body> {
+    let mut response = Response::new(Body::from(problem.to_body()));
+    *response.status_mut() =
+        StatusCode::from_u16(problem.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = problem.reason.and_then(Reason::retry_after) {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if problem.code == 401 {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// The problem that an error is to whoever speaks through `face`.
+pub(crate) fn problem(error: &Error, face: Face, request: &str) -> Problem {
+    let (reason, hint) = meaning(error);
+    let mut problem = Problem::new(reason, sentence(error));
+    problem.hint = hint.map(|hint| hint.render(face));
+    if problem.code >= 500 {
+        problem.request_id = Some(request.to_owned());
+    }
+    problem
+}
+
+/// Our own faults are told in a fixed sentence; the log has the chain.
+fn sentence(error: &Error) -> String {
+    match error {
+        Error::Engine(_) | Error::Store(_) => {
+            "something went wrong on the server; its log has the cause under this request id".into()
+        }
+        Error::ImageUnavailable { available, .. } if available.is_empty() => {
+            format!("{error}, and no other is prepared")
+        }
+        Error::ImageUnavailable { available, .. } => {
+            let names: Vec<&str> = available.iter().map(|image| image.as_str()).collect();
+            format!("{error}; available are: {}", names.join(", "))
+        }
+        Error::NoContainer(_)
+        | Error::Forbidden
+        | Error::ForeignOwner
+        | Error::NameTaken(_)
+        | Error::NotStopped(_)
+        | Error::Busy { .. }
+        | Error::TooSmall { .. }
+        | Error::Timeout(_)
+        | Error::Exhausted
+        | Error::NoSpace(_)
+        | Error::EngineAway(_)
+        | Error::StillRunning { .. }
+        | Error::Step { .. } => error.to_string(),
+    }
+}
+
+fn meaning(error: &Error) -> (Reason, Option<Hint>) {
+    match error {
+        Error::NoContainer(_) => (Reason::NotFound, Some(Hint::List)),
+        Error::Forbidden | Error::ForeignOwner => (Reason::Forbidden, Some(Hint::MintToken)),
+        Error::NameTaken(username) => (Reason::AlreadyExists, Some(Hint::Get(username.clone()))),
+        Error::NotStopped(username) => {
+            (Reason::NotStopped, Some(Hint::DeleteForce(username.clone())))
+        }
+        Error::Busy { username, .. } => (Reason::Busy, Some(Hint::Get(username.clone()))),
+        Error::ImageUnavailable { username, available, .. } => {
+            let hint = available.first().map_or(Hint::Init, |image| {
+                Hint::CreateFrom(username.clone(), image.clone())
+            });
+            (Reason::ImageUnavailable, Some(hint))
+        }
+        Error::TooSmall { field, least, username, .. } => {
+            let hint = if *field == "resources.disk" {
+                Hint::CreateWithDisk(username.clone(), least.clone())
+            } else {
+                Hint::Write { field: (*field).to_owned(), example: least.to_string() }
+            };
+            (Reason::InvalidValue, Some(hint))
+        }
+        Error::Timeout(_) => (
+            Reason::InvalidValue,
+            Some(Hint::Write { field: "timeout".into(), example: "30".into() }),
+        ),
+        Error::Exhausted | Error::NoSpace(_) => (Reason::InsufficientStorage, Some(Hint::List)),
+        Error::EngineAway(_) => (Reason::EngineUnavailable, Some(Hint::CheckEngine)),
+        Error::StillRunning { username, .. } => {
+            (Reason::DeadlineExceeded, Some(Hint::StopForce(username.clone())))
+        }
+        Error::Step { .. } | Error::Engine(_) | Error::Store(_) => (Reason::Internal, None),
+    }
+}

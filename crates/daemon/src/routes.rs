@@ -1,0 +1,84 @@
+//! The whole face on one page: every endpoint and what answers it.
+
+use std::{any::Any, sync::Arc};
+
+use axum::{Router, body::Body, http::Response, middleware, routing::get};
+use containarium_contract::{
+    CreateContainer, DeleteContainer, GetContainer, GetMetrics, GetSystemInfo, ListContainers,
+    ListMetrics, Problem, Reason, Spec, StartContainer, StopContainer,
+};
+use containarium_core::Containarium;
+use secrecy::SecretSlice;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    api::Api,
+    authenticate::{Secret, authenticate, trace},
+    health::{health, ready},
+    respond::answer,
+};
+
+fn api() -> Api {
+    Api::new()
+        .on(async |core: Containarium, who, ask: CreateContainer| core.create(&who, ask).await)
+        .on(async |core: Containarium, who, ask: ListContainers| core.list(&who, ask).await)
+        .on(async |core: Containarium, who, ask: GetContainer| core.get(&who, ask).await)
+        .on(async |core: Containarium, who, ask: DeleteContainer| core.delete(&who, ask).await)
+        .on(async |core: Containarium, who, ask: StartContainer| core.start(&who, ask).await)
+        .on(async |core: Containarium, who, ask: StopContainer| core.stop(&who, ask).await)
+        .on(async |core: Containarium, who, _: ListMetrics| core.list_metrics(&who).await)
+        .on(async |core: Containarium, who, ask: GetMetrics| core.get_metrics(&who, ask).await)
+        .on(async |core: Containarium, _, _: GetSystemInfo| core.system_info().await)
+}
+
+/// Every endpoint that is served.
+pub fn specs() -> Vec<Spec> {
+    api().into_parts().1
+}
+
+/// The daemon's routes over `service`, for tokens signed with `secret`.
+pub fn router(service: Containarium, secret: SecretSlice<u8>) -> Router {
+    let (endpoints, specs) = api().into_parts();
+    let secret = Secret(Arc::new(secret));
+    let specs = Arc::new(specs);
+    let wrong_method = move |request: axum::extract::Request| {
+        let specs = Arc::clone(&specs);
+        async move { method_not_allowed(&specs, request.uri().path()) }
+    };
+    endpoints
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(middleware::from_fn_with_state(secret, authenticate))
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .fallback(not_found)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(trace))
+        .with_state(service)
+}
+
+/// A bug of ours; the panic itself is in the log.
+fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+    answer(&Problem::new(Reason::Internal, "something went wrong on the server; its log has the cause"))
+}
+
+async fn not_found() -> Response<Body> {
+    answer(&Problem::new(Reason::NotFound, "there is nothing at this path"))
+}
+
+fn method_not_allowed(specs: &[Spec], path: &str) -> Response<Body> {
+    let fits = |spec: &&Spec| {
+        let (a, b) = (spec.path.split('/'), path.split('/'));
+        a.clone().count() == b.clone().count()
+            && a.zip(b).all(|(part, given)| part.starts_with('{') || part == given)
+    };
+    let methods: Vec<&str> = specs.iter().filter(fits).map(|spec| spec.method.as_str()).collect();
+    let allowed = if methods.is_empty() { "GET".to_owned() } else { methods.join(", ") };
+    let mut response = answer(&Problem::new(
+        Reason::MethodNotAllowed,
+        format!("this path takes {allowed} only"),
+    ));
+    if let Ok(value) = allowed.parse() {
+        response.headers_mut().insert(axum::http::header::ALLOW, value);
+    }
+    response
+}

@@ -1,0 +1,109 @@
+//! One running daemon: it opens the store, binds, serves, and stops gracefully.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use containarium_core::{
+    Containarium, Incus, Store, StoreError,
+    secret::{self, NoSecret, SecretSource},
+};
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{accept::accept, routes::router};
+
+/// Shorter secrets can be guessed.
+const GOOD_SECRET: usize = 32;
+/// How long creates and deletes under way may take once the daemon is told to stop.
+const CLOSE: Duration = Duration::from_secs(60);
+
+/// What a daemon needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub address: IpAddr,
+    /// Where to listen; 0 takes any free port.
+    pub port: u16,
+    /// Where the tokens' secret is.
+    pub secret: SecretSource,
+    /// Where the store is.
+    pub state_dir: PathBuf,
+    /// Incus's unix socket.
+    pub engine: PathBuf,
+}
+
+/// Why a daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no secret, or it is not good enough.
+    #[error(transparent)]
+    Secret(#[from] NoSecret),
+    /// Anybody who reaches the port could guess a short secret.
+    #[error(
+        "the secret has {length} bytes; on an address that others can reach it needs at least \
+         {GOOD_SECRET}: make one with `openssl rand -base64 32`"
+    )]
+    ShortSecret {
+        /// Its length.
+        length: usize,
+    },
+    /// The store cannot be used, or `init` was not run.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The port cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where it was tried.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A daemon that listens and does not serve yet.
+pub struct Daemon {
+    listener: TcpListener,
+    service: Containarium,
+    router: axum::Router,
+}
+
+impl Daemon {
+    /// Opens the store, takes up what was left undone, and listens.
+    pub async fn start(config: Config) -> Result<Self, ServeError> {
+        let secret = secret::find(config.secret, &config.state_dir, true)?;
+        let length = secret.expose_secret().len();
+        if length < GOOD_SECRET && !config.address.is_loopback() {
+            return Err(ServeError::ShortSecret { length });
+        }
+        if length < GOOD_SECRET {
+            tracing::warn!(length, "the secret is shorter than {GOOD_SECRET} bytes and can be guessed; make one with `openssl rand -base64 32`");
+        }
+        if !config.address.is_loopback() {
+            tracing::warn!(address = %config.address, "listening for other machines without TLS: tokens travel readable");
+        }
+        let address = SocketAddr::new(config.address, config.port);
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| ServeError::Bind { address, source })?;
+        let store = Store::open(&config.state_dir)?;
+        let incus = Incus::unix(config.engine);
+        let service = Containarium::open(store, &incus).await?;
+        let router = router(service.clone(), secret);
+        Ok(Self { listener, service, router })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop`, then finishes what is under way.
+    pub async fn serve(self, stop: CancellationToken) {
+        accept(self.listener, self.router, stop).await;
+        self.service.close(CLOSE).await;
+    }
+}
