@@ -63,10 +63,8 @@ fn fit_object(
     fields: &mut Map<String, Value>,
     at: &str,
 ) -> Result<(), Problem> {
-    if !schema.contains_key("properties") && schema.get("additionalProperties") != Some(&false.into())
-    {
-        // A map: its keys are the caller's own.
-        let Some(Value::Object(of)) = schema.get("additionalProperties") else { return Ok(()) };
+    if let Some(of) = map_values(schema) {
+        // A map: its keys are the caller's own, and their grammar their type's business.
         return fields.iter_mut().try_for_each(|(key, value)| fit(of, value, &join(at, key)));
     }
     for (key, mut value) in std::mem::take(fields) {
@@ -85,6 +83,13 @@ fn fit_object(
         }
     }
     Ok(())
+}
+
+/// The schema of a map's values, where the schema is that of a map.
+fn map_values(schema: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    let by_pattern = schema.get("patternProperties").and_then(Value::as_object);
+    let values = by_pattern.and_then(|patterns| patterns.values().next());
+    values.or_else(|| schema.get("additionalProperties"))?.as_object()
 }
 
 /// The property that `key` means, under its own name or its snake_case spelling.
@@ -202,11 +207,18 @@ mod tests {
             (json!({"username": "alice", "resources": {"memory": "4G"}}), 422, "resources.memory"),
             (json!({"username": "alice", "sshKeys": ["junk"]}), 422, "sshKeys[0]"),
             (json!({"username": "alice", "image": "https://x/y"}), 422, "image"),
+            (json!({"username": "alice", "labels": {"A b": "x"}}), 422, "labels"),
         ] {
             let problem = create(sent.clone()).unwrap_err();
             assert_eq!(problem.code, code, "{sent}: {problem:?}");
             assert!(problem.error.contains(field), "{sent}: {problem:?}");
         }
+    }
+
+    #[test]
+    fn labels_keep_their_own_keys() {
+        let taken = create(json!({"username": "alice", "labels": {"my_team": "x y"}})).unwrap();
+        assert_eq!(taken.labels, [("my_team".parse().unwrap(), "x y".parse().unwrap())].into());
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub struct Metrics {
     /// The most memory ever in use since the start, bytes (cgroup).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_peak_bytes: Option<u64>,
-    /// Disk in use, bytes, the shared base image included (the storage driver's own count).
+    /// Disk that this container alone uses, bytes. Its quota also counts the image it was made
+    /// from, which all containers share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_usage_bytes: Option<u64>,
     /// Bytes received since the start.

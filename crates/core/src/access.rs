@@ -47,7 +47,8 @@ mod tests {
             for effect in [Effect::Read, Effect::Write, Effect::Destroy] {
                 let own = decide(&who, effect, &"alice".parse().unwrap());
                 let foreign = decide(&who, effect, &"bob".parse().unwrap());
-                drawn += &format!("{role:7} {effect:8?} own {own:?}, foreign {foreign:?}\n");
+                let effect = format!("{effect:?}");
+                drawn += &format!("{role:7} {effect:8} own {own:?}, foreign {foreign:?}\n");
             }
         }
         insta::assert_snapshot!(drawn, @r"

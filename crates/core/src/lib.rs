@@ -14,6 +14,7 @@ mod principal;
 mod read;
 mod remove;
 pub mod secret;
+pub mod setup;
 mod store;
 pub mod token;
 

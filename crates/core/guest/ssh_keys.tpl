@@ -1,0 +1,1 @@
+{{ config_get("user.containarium.ssh_keys", "")|safe }}

@@ -1,0 +1,106 @@
+//! Preparing an Incus for containers, and taking all of it away again. Done by a person once, by
+//! `containarium init`; not part of the daemon.
+
+mod base_image;
+mod init;
+mod prepare;
+mod purge;
+mod subnet;
+mod uids;
+
+use std::{fmt, io};
+
+use crate::StoreError;
+
+pub use init::{Init, init};
+pub use purge::purge;
+
+/// What a setup is doing, told as it goes.
+pub type Report<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// Why a setup stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Incus said no, or nothing.
+    #[error("{what}: {source}")]
+    Engine {
+        /// What was being done.
+        what: String,
+        /// What Incus said.
+        source: containarium_incus::Error,
+    },
+    /// This client may not do what a setup must.
+    #[error("Incus does not trust this user; run it as root or as a member of incus-admin")]
+    Untrusted,
+    /// More than one machine.
+    #[error("this Incus is a cluster; Containarium uses an Incus that is alone")]
+    Clustered,
+    /// An object of that name is there and not ours.
+    #[error(
+        "the {kind} `{name}` exists and belongs to {owner}; choose another --name, or the \
+         --state-dir of that installation"
+    )]
+    Foreign {
+        /// `project`, `storage pool` or `network`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Whose it is, as far as its tag says.
+        owner: String,
+    },
+    /// A bridge's name is an interface's, and so short.
+    #[error("a --name is 1 to 15 of a-z and 0-9 and starts with a letter: `{0}` is not")]
+    Name(String),
+    /// Every candidate overlaps a route of the host or a network of Incus.
+    #[error("no /16 between 10.64.0.0 and 10.255.0.0 is free of the host's routes and networks")]
+    NoSubnet,
+    /// No mapping for unprivileged containers.
+    #[error("/etc/subuid gives root no range that holds user ids for containers: {0}")]
+    NoUids(String),
+    /// A command on the host or in a builder failed.
+    #[error("{what} failed; its last lines:\n{evidence}")]
+    Command {
+        /// What was run.
+        what: String,
+        /// The end of what it printed.
+        evidence: String,
+    },
+    /// A file or program of the host cannot be used.
+    #[error("{what}: {source}")]
+    Host {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Purging needs the installation's name, so that nobody purges the wrong one.
+    #[error("the installation is called `{0}`; nothing was removed")]
+    WrongName(String),
+}
+
+/// Says what was being done when something failed.
+trait While<T> {
+    fn doing(self, what: impl fmt::Display) -> Result<T, SetupError>;
+}
+
+impl<T> While<T> for Result<T, containarium_incus::Error> {
+    fn doing(self, what: impl fmt::Display) -> Result<T, SetupError> {
+        self.map_err(|source| SetupError::Engine { what: what.to_string(), source })
+    }
+}
+
+impl<T> While<T> for Result<T, io::Error> {
+    fn doing(self, what: impl fmt::Display) -> Result<T, SetupError> {
+        self.map_err(|source| SetupError::Host { what: what.to_string(), source })
+    }
+}
+
+/// The last lines of a log, as evidence.
+fn tail(log: &[u8]) -> String {
+    let text = String::from_utf8_lossy(log);
+    let lines: Vec<&str> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+}

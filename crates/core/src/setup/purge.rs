@@ -1,0 +1,48 @@
+//! Taking an installation away: every container, image and object of it in Incus. Not the state
+//! directory, which is the caller's.
+
+use containarium_incus::{Client, Error as Incus};
+
+use super::{Report, SetupError, While as _};
+use crate::{Installation, engine::INSTALL_TAG};
+
+/// Removes everything that carries the installation's tag. `typed` must be its name.
+pub async fn purge(
+    incus: &Client,
+    installation: &Installation,
+    typed: &str,
+    report: Report<'_>,
+) -> Result<(), SetupError> {
+    let name = &installation.name;
+    if typed != name {
+        return Err(SetupError::WrongName(name.clone()));
+    }
+    let ours = |config: &std::collections::BTreeMap<String, String>| {
+        config.get(INSTALL_TAG) == Some(&installation.id)
+    };
+    match incus.project(name).await {
+        Ok(found) if ours(&found.value.config) => {
+            incus.delete_project(name, true).await.doing("removing the containers and images")?;
+            report("containers, images and project: removed");
+        }
+        Ok(_) | Err(Incus::NotFound(_)) => {}
+        Err(other) => return Err(other).doing("looking for the project"),
+    }
+    match incus.network(name).await {
+        Ok(found) if ours(&found.config) => {
+            incus.delete_network(name).await.doing("removing the bridge")?;
+            report("bridge: removed");
+        }
+        Ok(_) | Err(Incus::NotFound(_)) => {}
+        Err(other) => return Err(other).doing("looking for the bridge"),
+    }
+    match incus.storage_pool(name).await {
+        Ok(found) if ours(&found.config) => {
+            incus.delete_storage_pool(name).await.doing("removing the storage pool")?;
+            report("storage pool: removed");
+        }
+        Ok(_) | Err(Incus::NotFound(_)) => {}
+        Err(other) => return Err(other).doing("looking for the storage pool"),
+    }
+    Ok(())
+}
