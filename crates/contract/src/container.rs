@@ -48,9 +48,15 @@ pub struct Resources {
 
 impl Default for Resources {
     fn default() -> Self {
-        let size = |gigabytes: &str| gigabytes.parse().unwrap_or_else(|_| ByteSize::from_bytes(1));
+        let size = |gigabytes: &str| {
+            gigabytes
+                .parse()
+                .unwrap_or_else(|_| ByteSize::from_bytes(1))
+        };
         Self {
-            cpu: "4".parse().unwrap_or_else(|_| unreachable!("4 is a number of cores")),
+            cpu: "4"
+                .parse()
+                .unwrap_or_else(|_| unreachable!("4 is a number of cores")),
             memory: size("4GB"),
             disk: size("50GB"),
         }

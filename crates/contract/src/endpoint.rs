@@ -61,7 +61,9 @@ impl Spec {
             path: E::PATH,
             effect: E::EFFECT,
             status: E::STATUS,
-            request: schema(SchemaSettings::for_deserialize, |g| g.into_root_schema_for::<E>()),
+            request: schema(SchemaSettings::for_deserialize, |g| {
+                g.into_root_schema_for::<E>()
+            }),
             answer: schema(SchemaSettings::for_serialize, |g| {
                 g.into_root_schema_for::<E::Answer>()
             }),
@@ -70,7 +72,9 @@ impl Spec {
 
     /// The names in the path template.
     pub fn path_fields(&self) -> impl Iterator<Item = &'static str> {
-        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        self.path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
     }
 
     /// Whether the fields that are not in the path travel in the body; else in the query.

@@ -80,7 +80,9 @@ impl Hint {
             (Self::List, Face::Mcp) => "call list_containers".into(),
             (Self::List, Face::Rest) => "GET /v1/containers".into(),
             (Self::Get(u), Face::Cli) => format!("run `containarium get {u}`"),
-            (Self::Get(u), Face::Mcp) => format!("call get_container with {{\"username\":\"{u}\"}}"),
+            (Self::Get(u), Face::Mcp) => {
+                format!("call get_container with {{\"username\":\"{u}\"}}")
+            }
             (Self::Get(u), Face::Rest) => format!("GET /v1/containers/{u}"),
             (Self::Stop(u), Face::Cli) => format!("run `containarium stop {u}`"),
             (Self::Stop(u), Face::Mcp) => {

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `REMOTE:ALIAS`, such as `images:ubuntu/24.04`, `ubuntu:24.04`, `local:debian/12`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(
     with = "String",
@@ -50,8 +52,14 @@ impl FromStr for ImageRef {
             && alias.starts_with(is_word)
             && alias.ends_with(is_word)
             && alias.chars().all(|c| is_word(c) || "._/-".contains(c))
-            && alias.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
-        if good_remote && good_alias { Ok(Self(text.to_owned())) } else { Err(NotAnImage) }
+            && alias
+                .split('/')
+                .all(|part| !part.is_empty() && !part.starts_with('.'));
+        if good_remote && good_alias {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAnImage)
+        }
     }
 }
 
@@ -80,12 +88,29 @@ mod tests {
 
     #[test]
     fn an_image_is_a_name_and_never_a_place() {
-        for good in ["images:ubuntu/24.04", "ubuntu:24.04", "local:debian/12", "local:x"] {
+        for good in [
+            "images:ubuntu/24.04",
+            "ubuntu:24.04",
+            "local:debian/12",
+            "local:x",
+        ] {
             assert_eq!(good.parse::<ImageRef>().unwrap().as_str(), good);
         }
         for bad in [
-            "", "ubuntu", "https://x/y", "http:x", "file:///etc", "images:", ":a", "images:../x",
-            "images:a//b", "images:a b", "IMAGES:a", "images:a\n", "local:a/.b", "images:a:b",
+            "",
+            "ubuntu",
+            "https://x/y",
+            "http:x",
+            "file:///etc",
+            "images:",
+            ":a",
+            "images:../x",
+            "images:a//b",
+            "images:a b",
+            "IMAGES:a",
+            "images:a\n",
+            "local:a/.b",
+            "images:a:b",
         ] {
             assert!(bad.parse::<ImageRef>().is_err(), "{bad:?}");
         }

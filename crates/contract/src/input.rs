@@ -16,7 +16,10 @@ pub fn accept<T: DeserializeOwned>(
     fit(schema, &mut value, "")?;
     serde_path_to_error::deserialize(value).map_err(|e| {
         let field = e.path().to_string();
-        Problem::new(Reason::InvalidValue, format!("`{field}`: {}", plain(&e.into_inner())))
+        Problem::new(
+            Reason::InvalidValue,
+            format!("`{field}`: {}", plain(&e.into_inner())),
+        )
     })
 }
 
@@ -51,8 +54,12 @@ fn fit(schema: &Map<String, Value>, value: &mut Value, at: &str) -> Result<(), P
     match value {
         Value::Object(fields) => fit_object(schema, fields, at),
         Value::Array(items) => {
-            let Some(Value::Object(of)) = schema.get("items") else { return Ok(()) };
-            (0..).zip(items).try_for_each(|(i, item): (usize, _)| fit(of, item, &format!("{at}[{i}]")))
+            let Some(Value::Object(of)) = schema.get("items") else {
+                return Ok(());
+            };
+            (0..)
+                .zip(items)
+                .try_for_each(|(i, item): (usize, _)| fit(of, item, &format!("{at}[{i}]")))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
@@ -65,7 +72,9 @@ fn fit_object(
 ) -> Result<(), Problem> {
     if let Some(of) = map_values(schema) {
         // A map: its keys are the caller's own, and their grammar their type's business.
-        return fields.iter_mut().try_for_each(|(key, value)| fit(of, value, &join(at, key)));
+        return fields
+            .iter_mut()
+            .try_for_each(|(key, value)| fit(of, value, &join(at, key)));
     }
     for (key, mut value) in std::mem::take(fields) {
         let Some((name, field)) = property(schema, &key) else {
@@ -89,7 +98,9 @@ fn fit_object(
 fn map_values(schema: &Map<String, Value>) -> Option<&Map<String, Value>> {
     let by_pattern = schema.get("patternProperties").and_then(Value::as_object);
     let values = by_pattern.and_then(|patterns| patterns.values().next());
-    values.or_else(|| schema.get("additionalProperties"))?.as_object()
+    values
+        .or_else(|| schema.get("additionalProperties"))?
+        .as_object()
 }
 
 /// The property that `key` means, under its own name or its snake_case spelling.
@@ -98,8 +109,9 @@ fn property<'s>(
     key: &str,
 ) -> Option<(&'s str, &'s Map<String, Value>)> {
     let properties = schema.get("properties")?.as_object()?;
-    let (name, field) =
-        properties.iter().find(|(name, _)| *name == key || snake_case(name) == key)?;
+    let (name, field) = properties
+        .iter()
+        .find(|(name, _)| *name == key || snake_case(name) == key)?;
     Some((name, field.as_object()?))
 }
 
@@ -128,7 +140,11 @@ fn malformed(sentence: String) -> Problem {
 }
 
 fn join(at: &str, key: &str) -> String {
-    if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
+    if at.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{at}.{key}")
+    }
 }
 
 fn snake_case(name: &str) -> String {
@@ -147,7 +163,8 @@ fn types(schema: &Map<String, Value>) -> impl Iterator<Item = &str> {
         Some(Value::Array(names)) => (None, Some(names)),
         _ => (None, None),
     };
-    one.into_iter().chain(many.into_iter().flatten().filter_map(Value::as_str))
+    one.into_iter()
+        .chain(many.into_iter().flatten().filter_map(Value::as_str))
 }
 
 fn is_a(value: &Value, name: &str) -> bool {
@@ -196,18 +213,58 @@ mod tests {
             (json!([]), 400, "body"),
             (json!({"username": 1}), 400, "username"),
             (json!({"username": "alice", "memroy": "4GB"}), 400, "memroy"),
-            (json!({"username": "alice", "resources": {"cpus": 4}}), 400, "resources.cpus"),
-            (json!({"username": "alice", "resources": {"cpu": 4.5}}), 400, "resources.cpu"),
+            (
+                json!({"username": "alice", "resources": {"cpus": 4}}),
+                400,
+                "resources.cpus",
+            ),
+            (
+                json!({"username": "alice", "resources": {"cpu": 4.5}}),
+                400,
+                "resources.cpu",
+            ),
             (json!({"username": "alice", "sshKeys": "x"}), 400, "sshKeys"),
-            (json!({"username": "alice", "sshKeys": [1]}), 400, "sshKeys[0]"),
-            (json!({"username": "alice", "labels": {"a": 1}}), 400, "labels.a"),
-            (json!({"username": "alice", "ssh_keys": [], "sshKeys": []}), 400, "twice"),
+            (
+                json!({"username": "alice", "sshKeys": [1]}),
+                400,
+                "sshKeys[0]",
+            ),
+            (
+                json!({"username": "alice", "labels": {"a": 1}}),
+                400,
+                "labels.a",
+            ),
+            (
+                json!({"username": "alice", "ssh_keys": [], "sshKeys": []}),
+                400,
+                "twice",
+            ),
             (json!({"username": ".."}), 422, "username"),
-            (json!({"username": "alice", "resources": {"cpu": 0}}), 422, "resources.cpu"),
-            (json!({"username": "alice", "resources": {"memory": "4G"}}), 422, "resources.memory"),
-            (json!({"username": "alice", "sshKeys": ["junk"]}), 422, "sshKeys[0]"),
-            (json!({"username": "alice", "image": "https://x/y"}), 422, "image"),
-            (json!({"username": "alice", "labels": {"A b": "x"}}), 422, "labels"),
+            (
+                json!({"username": "alice", "resources": {"cpu": 0}}),
+                422,
+                "resources.cpu",
+            ),
+            (
+                json!({"username": "alice", "resources": {"memory": "4G"}}),
+                422,
+                "resources.memory",
+            ),
+            (
+                json!({"username": "alice", "sshKeys": ["junk"]}),
+                422,
+                "sshKeys[0]",
+            ),
+            (
+                json!({"username": "alice", "image": "https://x/y"}),
+                422,
+                "image",
+            ),
+            (
+                json!({"username": "alice", "labels": {"A b": "x"}}),
+                422,
+                "labels",
+            ),
         ] {
             let problem = create(sent.clone()).unwrap_err();
             assert_eq!(problem.code, code, "{sent}: {problem:?}");
@@ -218,13 +275,19 @@ mod tests {
     #[test]
     fn labels_keep_their_own_keys() {
         let taken = create(json!({"username": "alice", "labels": {"my_team": "x y"}})).unwrap();
-        assert_eq!(taken.labels, [("my_team".parse().unwrap(), "x y".parse().unwrap())].into());
+        assert_eq!(
+            taken.labels,
+            [("my_team".parse().unwrap(), "x y".parse().unwrap())].into()
+        );
     }
 
     #[test]
     fn a_misspelt_field_is_told_its_neighbour() {
         let problem = create(json!({"username": "alice", "enabledocker": true})).unwrap_err();
-        assert_eq!(problem.hint.as_deref(), Some("did you mean `enableDocker`?"));
+        assert_eq!(
+            problem.hint.as_deref(),
+            Some("did you mean `enableDocker`?")
+        );
     }
 
     #[test]

@@ -32,9 +32,7 @@ pub struct LabelFilter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotALabel {
     /// The key is outside its grammar.
-    #[error(
-        "a label's key is 1 to 63 of a-z, 0-9 and . _ / - with a letter or digit at both ends"
-    )]
+    #[error("a label's key is 1 to 63 of a-z, 0-9 and . _ / - with a letter or digit at both ends")]
     Key,
     /// The value is outside its grammar.
     #[error("a label's value is at most 255 characters and holds no control characters")]
@@ -50,7 +48,11 @@ impl FromStr for LabelKey {
             && text.starts_with(is_word)
             && text.ends_with(is_word)
             && text.chars().all(|c| is_word(c) || "._/-".contains(c));
-        if good { Ok(Self(text.to_owned())) } else { Err(NotALabel::Key) }
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotALabel::Key)
+        }
     }
 }
 
@@ -59,7 +61,11 @@ impl FromStr for LabelValue {
 
     fn from_str(text: &str) -> Result<Self, NotALabel> {
         let good = text.chars().count() <= 255 && !text.chars().any(char::is_control);
-        if good { Ok(Self(text.to_owned())) } else { Err(NotALabel::Value) }
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotALabel::Value)
+        }
     }
 }
 
@@ -68,8 +74,14 @@ impl FromStr for LabelFilter {
 
     fn from_str(text: &str) -> Result<Self, NotALabel> {
         Ok(match text.split_once('=') {
-            Some((key, value)) => Self { key: key.parse()?, value: Some(value.parse()?) },
-            None => Self { key: text.parse()?, value: None },
+            Some((key, value)) => Self {
+                key: key.parse()?,
+                value: Some(value.parse()?),
+            },
+            None => Self {
+                key: text.parse()?,
+                value: None,
+            },
         })
     }
 }

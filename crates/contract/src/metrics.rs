@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, EngineHealth, Endpoint, Method, Username};
+use crate::{Effect, Endpoint, EngineHealth, Method, Username};
 
 /// What one container uses, sampled at the call. What the engine cannot tell is absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

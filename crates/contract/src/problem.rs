@@ -154,7 +154,10 @@ impl Problem {
     /// The same with what to do next.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     /// A missing or bad token.

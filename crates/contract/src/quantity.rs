@@ -73,7 +73,9 @@ impl FromStr for ByteSize {
     type Err = NotASize;
 
     fn from_str(text: &str) -> Result<Self, NotASize> {
-        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at_checked(end).ok_or(NotASize::Grammar)?;
         let unit = unit.strip_prefix(' ').unwrap_or(unit);
         if number.is_empty() || number.len() > 20 {
@@ -92,7 +94,10 @@ impl FromStr for ByteSize {
             .and_then(|n| n.checked_mul(size))
             .filter(|bytes| (1..=MAX_BYTES).contains(bytes))
             .ok_or(NotASize::Range)?;
-        Ok(Self { bytes, text: format!("{}{unit}", bytes / size) })
+        Ok(Self {
+            bytes,
+            text: format!("{}{unit}", bytes / size),
+        })
     }
 }
 
@@ -114,7 +119,10 @@ impl FromStr for Cpus {
 
     fn from_str(text: &str) -> Result<Self, NotCpus> {
         let digits = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
-        let cores = text.parse().ok().filter(|n| digits && (1..=4096).contains(n));
+        let cores = text
+            .parse()
+            .ok()
+            .filter(|n| digits && (1..=4096).contains(n));
         cores.map(Self).ok_or(NotCpus)
     }
 }
@@ -214,10 +222,18 @@ mod tests {
         assert_eq!(bytes("8GiB"), Ok(8 << 30));
         assert_eq!(bytes("8 gib"), Ok(8 << 30));
         assert_eq!(bytes("1048576"), Ok(1 << 20));
-        for bad in ["", "GB", "4G", "1.5GB", "-1GB", "4GB4", "4  GB", "4GB\n", "０GB"] {
+        for bad in [
+            "", "GB", "4G", "1.5GB", "-1GB", "4GB4", "4  GB", "4GB\n", "０GB",
+        ] {
             assert_eq!(bytes(bad), Err(NotASize::Grammar), "{bad:?}");
         }
-        for absurd in ["0", "0GB", "2000TB", "99999999999999999999", "18446744073709551615TB"] {
+        for absurd in [
+            "0",
+            "0GB",
+            "2000TB",
+            "99999999999999999999",
+            "18446744073709551615TB",
+        ] {
             assert_eq!(bytes(absurd), Err(NotASize::Range), "{absurd:?}");
         }
     }
@@ -235,7 +251,10 @@ mod tests {
         for json in ["\"4\"", "4"] {
             assert_eq!(serde_json::from_str::<Cpus>(json).unwrap().get(), 4);
         }
-        assert_eq!(serde_json::from_str::<ByteSize>("1024").unwrap().bytes(), 1024);
+        assert_eq!(
+            serde_json::from_str::<ByteSize>("1024").unwrap().bytes(),
+            1024
+        );
         assert!(serde_json::from_str::<Cpus>("4.0").is_err());
     }
 

@@ -77,11 +77,21 @@ impl FromStr for SshPublicKey {
         }
         let key = PublicKey::from_openssh(text.trim()).map_err(|_| NotAKey::Grammar)?;
         strong_enough(key.key_data())?;
-        let comment: String = key.comment().chars().filter(|c| is_plain(*c)).take(100).collect();
+        let comment: String = key
+            .comment()
+            .chars()
+            .filter(|c| is_plain(*c))
+            .take(100)
+            .collect();
         let bare = PublicKey::new(key.key_data().clone(), "");
         let line = bare.to_openssh().map_err(|_| NotAKey::Grammar)?;
-        let line = format!("{} {}", line.trim(), comment.trim()).trim().to_owned();
-        Ok(Self { line, fingerprint: bare.fingerprint(HashAlg::Sha256).to_string() })
+        let line = format!("{} {}", line.trim(), comment.trim())
+            .trim()
+            .to_owned();
+        Ok(Self {
+            line,
+            fingerprint: bare.fingerprint(HashAlg::Sha256).to_string(),
+        })
     }
 }
 
@@ -98,11 +108,19 @@ fn strong_enough(key: &KeyData) -> Result<(), NotAKey> {
         | KeyData::SkEcdsaSha2NistP256(_) => Ok(()),
         KeyData::Rsa(rsa) => {
             let modulus = rsa.n.as_positive_bytes().ok_or(NotAKey::Grammar)?;
-            let zeros = modulus.first().map_or(8, |byte| byte.leading_zeros() as usize);
+            let zeros = modulus
+                .first()
+                .map_or(8, |byte| byte.leading_zeros() as usize);
             let bits = (modulus.len() * 8).saturating_sub(zeros);
-            if bits >= 3072 { Ok(()) } else { Err(NotAKey::Weak { bits }) }
+            if bits >= 3072 {
+                Ok(())
+            } else {
+                Err(NotAKey::Weak { bits })
+            }
         }
-        other => Err(NotAKey::Algorithm { algorithm: other.algorithm().to_string() }),
+        other => Err(NotAKey::Algorithm {
+            algorithm: other.algorithm().to_string(),
+        }),
     }
 }
 
@@ -143,7 +161,10 @@ mod tests {
     fn nothing_rides_along() {
         let two_keys = format!("{ED25519} a@b\n{ED25519} evil");
         assert_eq!(two_keys.parse::<SshPublicKey>(), Err(NotAKey::NotOneLine));
-        assert_eq!(format!("{ED25519}\0").parse::<SshPublicKey>(), Err(NotAKey::NotOneLine));
+        assert_eq!(
+            format!("{ED25519}\0").parse::<SshPublicKey>(),
+            Err(NotAKey::NotOneLine)
+        );
         let options = format!("command=\"id\" {ED25519}");
         assert_eq!(options.parse::<SshPublicKey>(), Err(NotAKey::Grammar));
         let comment: SshPublicKey = format!("{ED25519} {{{{7*7}}}} $(id) `x`").parse().unwrap();
@@ -153,12 +174,23 @@ mod tests {
     #[test]
     fn junk_private_and_weak_keys_are_told_apart() {
         for junk in ["", "x", "ssh-ed25519", "ssh-ed25519 AAAA", "-rf"] {
-            assert_eq!(junk.parse::<SshPublicKey>(), Err(NotAKey::Grammar), "{junk:?}");
+            assert_eq!(
+                junk.parse::<SshPublicKey>(),
+                Err(NotAKey::Grammar),
+                "{junk:?}"
+            );
         }
         let private = "-----BEGIN OPENSSH PRIVATE KEY-----";
         assert_eq!(private.parse::<SshPublicKey>(), Err(NotAKey::Private));
         let weak = include_str!("../tests/rsa-1024.pub");
-        assert_eq!(weak.parse::<SshPublicKey>(), Err(NotAKey::Weak { bits: 1024 }));
-        assert!(include_str!("../tests/rsa-3072.pub").parse::<SshPublicKey>().is_ok());
+        assert_eq!(
+            weak.parse::<SshPublicKey>(),
+            Err(NotAKey::Weak { bits: 1024 })
+        );
+        assert!(
+            include_str!("../tests/rsa-3072.pub")
+                .parse::<SshPublicKey>()
+                .is_ok()
+        );
     }
 }

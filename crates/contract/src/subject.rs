@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// 1 to 64 of letters, digits and `. _ @ -`, starting with a letter or digit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"))]
 pub struct Subject(String);
@@ -31,8 +33,14 @@ impl FromStr for Subject {
     fn from_str(text: &str) -> Result<Self, NotASubject> {
         let good = (1..=64).contains(&text.len())
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "._@-".contains(c));
-        if good { Ok(Self(text.to_owned())) } else { Err(NotASubject) }
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._@-".contains(c));
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotASubject)
+        }
     }
 }
 

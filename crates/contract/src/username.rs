@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `^[a-z][a-z0-9-]{0,30}$`, no hyphen at the end, and no user or group of the image.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$"))]
 pub struct Username(String);
@@ -37,15 +39,86 @@ pub enum NotAUsername {
 /// Users and groups of Debian's and Ubuntu's images (with sshd, systemd and Docker), which
 /// `useradd` could not make a second time.
 const RESERVED: &[&str] = &[
-    "adm", "admin", "audio", "backup", "bin", "cdrom", "clock", "containarium", "crontab",
-    "daemon", "debian", "dialout", "dip", "disk", "docker", "fax", "floppy", "ftp", "games",
-    "gnats", "halt", "incus", "incus-admin", "input", "irc", "kmem", "kvm", "landscape", "list",
-    "lp", "lpadmin", "lxd", "mail", "man", "messagebus", "mysql", "netdev", "news", "nobody",
-    "nogroup", "ntp", "operator", "plugdev", "polkitd", "postfix", "postgres", "proxy", "render",
-    "root", "rtkit", "sambashare", "sasl", "sgx", "shadow", "shutdown", "src", "ssh", "sshd",
-    "staff", "sudo", "sync", "sys", "syslog", "systemd-coredump", "systemd-journal",
-    "systemd-network", "systemd-resolve", "systemd-timesync", "tape", "tty", "ubuntu", "users",
-    "utmp", "uucp", "uuidd", "video", "voice", "wheel", "www-data", "xfs",
+    "adm",
+    "admin",
+    "audio",
+    "backup",
+    "bin",
+    "cdrom",
+    "clock",
+    "containarium",
+    "crontab",
+    "daemon",
+    "debian",
+    "dialout",
+    "dip",
+    "disk",
+    "docker",
+    "fax",
+    "floppy",
+    "ftp",
+    "games",
+    "gnats",
+    "halt",
+    "incus",
+    "incus-admin",
+    "input",
+    "irc",
+    "kmem",
+    "kvm",
+    "landscape",
+    "list",
+    "lp",
+    "lpadmin",
+    "lxd",
+    "mail",
+    "man",
+    "messagebus",
+    "mysql",
+    "netdev",
+    "news",
+    "nobody",
+    "nogroup",
+    "ntp",
+    "operator",
+    "plugdev",
+    "polkitd",
+    "postfix",
+    "postgres",
+    "proxy",
+    "render",
+    "root",
+    "rtkit",
+    "sambashare",
+    "sasl",
+    "sgx",
+    "shadow",
+    "shutdown",
+    "src",
+    "ssh",
+    "sshd",
+    "staff",
+    "sudo",
+    "sync",
+    "sys",
+    "syslog",
+    "systemd-coredump",
+    "systemd-journal",
+    "systemd-network",
+    "systemd-resolve",
+    "systemd-timesync",
+    "tape",
+    "tty",
+    "ubuntu",
+    "users",
+    "utmp",
+    "uucp",
+    "uuidd",
+    "video",
+    "voice",
+    "wheel",
+    "www-data",
+    "xfs",
 ];
 
 impl Username {
@@ -91,7 +164,9 @@ fn in_grammar(name: &str) -> bool {
     (1..=31).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('-')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 impl FromStr for Username {
@@ -99,11 +174,16 @@ impl FromStr for Username {
 
     fn from_str(text: &str) -> Result<Self, NotAUsername> {
         if !in_grammar(text) {
-            return Err(NotAUsername::Grammar { nearest: Self::nearest(text) });
+            return Err(NotAUsername::Grammar {
+                nearest: Self::nearest(text),
+            });
         }
         if is_reserved(text) {
             let nearest = Self(format!("{text}-1"));
-            return Err(NotAUsername::Reserved { name: text.to_owned(), nearest });
+            return Err(NotAUsername::Reserved {
+                name: text.to_owned(),
+                nearest,
+            });
         }
         Ok(Self(text.to_owned()))
     }
@@ -137,8 +217,26 @@ mod tests {
     fn names_that_would_hurt_are_refused() {
         let long = "a".repeat(32);
         for bad in [
-            "", "..", ".", "-rf", "a-", "A", "ab c", "a_b", "a.b", "a/b", "a\nb", "a\0b", "1a", "ü",
-            "root", "docker", "systemd-x", "$(id)", "{{7*7}}", &long,
+            "",
+            "..",
+            ".",
+            "-rf",
+            "a-",
+            "A",
+            "ab c",
+            "a_b",
+            "a.b",
+            "a/b",
+            "a\nb",
+            "a\0b",
+            "1a",
+            "ü",
+            "root",
+            "docker",
+            "systemd-x",
+            "$(id)",
+            "{{7*7}}",
+            &long,
         ] {
             assert!(bad.parse::<Username>().is_err(), "{bad:?}");
         }

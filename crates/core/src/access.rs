@@ -41,9 +41,20 @@ mod tests {
     #[test]
     fn the_whole_matrix() {
         let mut drawn = String::new();
-        for roles in [vec![], vec![Role::Admin], vec![Role::User], vec![Role::Viewer]] {
-            let who = Principal { subject: "alice".parse().unwrap(), roles };
-            let role = who.roles.first().map_or("nobody".to_owned(), Role::to_string);
+        for roles in [
+            vec![],
+            vec![Role::Admin],
+            vec![Role::User],
+            vec![Role::Viewer],
+        ] {
+            let who = Principal {
+                subject: "alice".parse().unwrap(),
+                roles,
+            };
+            let role = who
+                .roles
+                .first()
+                .map_or("nobody".to_owned(), Role::to_string);
             for effect in [Effect::Read, Effect::Write, Effect::Destroy] {
                 let own = decide(&who, effect, &"alice".parse().unwrap());
                 let foreign = decide(&who, effect, &"bob".parse().unwrap());

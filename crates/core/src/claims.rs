@@ -23,11 +23,16 @@ impl Claims {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, turn| turn.strong_count() > 0);
-            let turn = turns.get(username).and_then(Weak::upgrade).unwrap_or_default();
+            let turn = turns
+                .get(username)
+                .and_then(Weak::upgrade)
+                .unwrap_or_default();
             turns.insert(username.clone(), Arc::downgrade(&turn));
             turn
         };
-        Claim { _turn: turn.lock_owned().await }
+        Claim {
+            _turn: turn.lock_owned().await,
+        }
     }
 }
 
@@ -43,8 +48,16 @@ mod tests {
         let first = claims.claim(&alice).await;
         let _other = claims.claim(&bob).await;
         let soon = Duration::from_millis(20);
-        assert!(tokio::time::timeout(soon, claims.claim(&alice)).await.is_err());
+        assert!(
+            tokio::time::timeout(soon, claims.claim(&alice))
+                .await
+                .is_err()
+        );
         drop(first);
-        assert!(tokio::time::timeout(soon, claims.claim(&alice)).await.is_ok());
+        assert!(
+            tokio::time::timeout(soon, claims.claim(&alice))
+                .await
+                .is_ok()
+        );
     }
 }

@@ -35,7 +35,10 @@ pub(crate) struct Inner {
 
 impl Containarium {
     /// Opens the installation that `init` made, and resumes what an earlier daemon left undone.
-    pub async fn open(store: Store, incus: &containarium_incus::Client) -> Result<Self, StoreError> {
+    pub async fn open(
+        store: Store,
+        incus: &containarium_incus::Client,
+    ) -> Result<Self, StoreError> {
         let installation = store.installation().await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let this = Self {
@@ -58,16 +61,24 @@ impl Containarium {
     pub async fn close(&self, within: Duration) {
         self.inner.closing.cancel();
         self.inner.tasks.close();
-        if tokio::time::timeout(within, self.inner.tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = self.inner.tasks.len(), "stopped with work under way");
+        if tokio::time::timeout(within, self.inner.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                tasks = self.inner.tasks.len(),
+                "stopped with work under way"
+            );
         }
     }
 
     /// Whether the store and the engine answer, as `(store, engine)`.
     pub async fn ready(&self) -> (bool, bool) {
-        let (store, engine) =
-            tokio::join!(self.inner.store.check(), self.inner.engine.server());
-        (store.is_ok(), engine.is_ok_and(|server| server.is_trusted()))
+        let (store, engine) = tokio::join!(self.inner.store.check(), self.inner.engine.server());
+        (
+            store.is_ok(),
+            engine.is_ok_and(|server| server.is_trusted()),
+        )
     }
 
     /// Runs `work` to its end even if the caller who waits for it goes away.
@@ -105,7 +116,12 @@ impl Containarium {
         username: &Username,
     ) -> Result<Record, Error> {
         let record = self.find(who, effect, username).await?;
-        let busy = |what| Err(Error::Busy { username: username.clone(), what });
+        let busy = |what| {
+            Err(Error::Busy {
+                username: username.clone(),
+                what,
+            })
+        };
         match record.phase {
             Phase::Ready => Ok(record),
             Phase::Creating => busy("created"),
@@ -115,7 +131,11 @@ impl Containarium {
 
     /// What the host has, asked once.
     pub(crate) async fn host(&self) -> Result<Host, Error> {
-        Ok(*self.inner.host.get_or_try_init(|| self.inner.engine.host()).await?)
+        Ok(*self
+            .inner
+            .host
+            .get_or_try_init(|| self.inner.engine.host())
+            .await?)
     }
 }
 
@@ -132,5 +152,8 @@ pub(crate) fn shown(record: &Record, engine: Option<State>) -> State {
 
 /// Now, in Unix seconds.
 pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }

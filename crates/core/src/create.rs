@@ -28,7 +28,11 @@ const LEAST_DISK: u64 = 2_000_000_000;
 
 impl Containarium {
     /// Creates and starts a container; answers when a login would work.
-    pub async fn create(&self, who: &Principal, request: CreateContainer) -> Result<Created, Error> {
+    pub async fn create(
+        &self,
+        who: &Principal,
+        request: CreateContainer,
+    ) -> Result<Created, Error> {
         let owner = owner(who, &request)?;
         let (spec, notes) = self.spec(&request).await?;
         let this = self.clone();
@@ -65,7 +69,11 @@ impl Containarium {
         };
         let mut resources = request.resources.clone();
         if resources.memory.bytes() < LEAST_MEMORY {
-            return Err(too_small("resources.memory", &resources.memory, LEAST_MEMORY));
+            return Err(too_small(
+                "resources.memory",
+                &resources.memory,
+                LEAST_MEMORY,
+            ));
         }
         if resources.disk.bytes() < LEAST_DISK {
             return Err(too_small("resources.disk", &resources.disk, LEAST_DISK));
@@ -79,12 +87,15 @@ impl Containarium {
             ));
             resources.cpu = resources.cpu.capped_at(cpus);
         }
-        for (what, size, most) in
-            [("memory", &mut resources.memory, memory), ("disk", &mut resources.disk, disk)]
-        {
+        for (what, size, most) in [
+            ("memory", &mut resources.memory, memory),
+            ("disk", &mut resources.disk, disk),
+        ] {
             if size.bytes() > most {
                 let least = ByteSize::from_bytes(most);
-                notes.push(format!("{size} of {what} were asked for, this server has {least}: capped."));
+                notes.push(format!(
+                    "{size} of {what} were asked for, this server has {least}: capped."
+                ));
                 *size = least;
             }
         }
@@ -106,15 +117,20 @@ impl Containarium {
         notes: Vec<String>,
     ) -> Result<Created, Error> {
         let begun = Instant::now();
-        let step = |step, state, error| Change { id: operation.clone(), state, step, error };
+        let step = |step, state, error| Change {
+            id: operation.clone(),
+            state,
+            step,
+            error,
+        };
         let boot = {
             let _turn = self.inner.starts.acquire().await;
             match self.inner.engine.make(&record).await {
                 Ok(()) => {
-                    let noted = self.inner.store.change(
-                        step(Step::Boot, OperationState::Running, None),
-                        now(),
-                    );
+                    let noted = self
+                        .inner
+                        .store
+                        .change(step(Step::Boot, OperationState::Running, None), now());
                     let (noted, boot) = tokio::join!(noted, self.boot("create", &record));
                     noted.map_err(Error::from).and(boot)
                 }
@@ -122,17 +138,31 @@ impl Containarium {
             }
         };
         if let Err(error) = boot {
-            let at = if let Error::Step { step, .. } = &error { *step } else { Step::Engine };
+            let at = if let Error::Step { step, .. } = &error {
+                *step
+            } else {
+                Step::Engine
+            };
             let failed = step(at, OperationState::Failed, Some(error.to_string()));
             self.undo(record, failed).await;
             return Err(error);
         }
         let now = now();
         let succeeded = step(Step::Commit, OperationState::Succeeded, None);
-        self.inner.store.set_phase(&record.id, Phase::Ready, now, succeeded).await?;
-        let record = Record { phase: Phase::Ready, updated_at: now, ..record };
+        self.inner
+            .store
+            .set_phase(&record.id, Phase::Ready, now, succeeded)
+            .await?;
+        let record = Record {
+            phase: Phase::Ready,
+            updated_at: now,
+            ..record
+        };
         let name = record.username.container_name();
-        let mut message = format!("{name} is ready after {:.1} s.", begun.elapsed().as_secs_f64());
+        let mut message = format!(
+            "{name} is ready after {:.1} s.",
+            begun.elapsed().as_secs_f64()
+        );
         for note in notes {
             message = format!("{message} {note}");
         }
@@ -183,7 +213,12 @@ impl Containarium {
             Incus::ImageNotProvided(_) => Error::ImageUnavailable {
                 username: record.username.clone(),
                 image: record.spec.image.clone(),
-                available: self.inner.engine.images(record.spec.docker).await.unwrap_or_default(),
+                available: self
+                    .inner
+                    .engine
+                    .images(record.spec.docker)
+                    .await
+                    .unwrap_or_default(),
             },
             other => {
                 let evidence = self.inner.engine.evidence(&record.instance()).await;

@@ -54,12 +54,18 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(incus: &Client, installation: Installation) -> Self {
-        Self { incus: incus.in_project(&installation.name), installation }
+        Self {
+            incus: incus.in_project(&installation.name),
+            installation,
+        }
     }
 
     /// Makes and starts the instance of `record`: two calls.
     pub(crate) async fn make(&self, record: &Record) -> Result<(), Error> {
-        let operation = self.incus.create_instance(&instance(&self.installation, record)).await?;
+        let operation = self
+            .incus
+            .create_instance(&instance(&self.installation, record))
+            .await?;
         self.incus.wait(&operation, MAKE).await.map(drop)
     }
 
@@ -71,7 +77,12 @@ impl Engine {
     /// Asks an instance to shut down, and waits until it has.
     pub(crate) async fn stop(&self, instance: &str, within: Duration) -> Result<(), Error> {
         // Incus counts down itself; the few seconds more are for its answer.
-        self.change(instance, &StateChange::stop(within), within + Duration::from_secs(5)).await
+        self.change(
+            instance,
+            &StateChange::stop(within),
+            within + Duration::from_secs(5),
+        )
+        .await
     }
 
     /// Stops an instance without asking it.
@@ -84,7 +95,8 @@ impl Engine {
 
     /// Thaws a frozen instance.
     pub(crate) async fn thaw(&self, instance: &str) -> Result<(), Error> {
-        self.change(instance, &StateChange::unfreeze(), REMOVE).await
+        self.change(instance, &StateChange::unfreeze(), REMOVE)
+            .await
     }
 
     async fn change(
@@ -126,7 +138,10 @@ impl Engine {
     /// What every instance is doing, in one call.
     pub(crate) async fn states(&self) -> Result<HashMap<String, State>, Error> {
         let all = self.incus.instances().await?;
-        Ok(all.into_iter().map(|i| (i.name, state(i.status_code))).collect())
+        Ok(all
+            .into_iter()
+            .map(|i| (i.name, state(i.status_code)))
+            .collect())
     }
 
     /// What an instance is doing and using, in one call; `None` where there is none.
@@ -144,15 +159,27 @@ impl Engine {
     /// What every instance is using, in one call.
     pub(crate) async fn usages(&self) -> Result<HashMap<String, InstanceState>, Error> {
         let all = self.incus.instances_full().await?;
-        Ok(all.into_iter().filter_map(|i| Some((i.name, i.state?))).collect())
+        Ok(all
+            .into_iter()
+            .filter_map(|i| Some((i.name, i.state?)))
+            .collect())
     }
 
     /// The last lines of an instance's console: what a container that died said.
     pub(crate) async fn evidence(&self, instance: &str) -> String {
         let log = self.incus.console_log(instance).await.unwrap_or_default();
-        let lines: Vec<&str> = log.lines().map(str::trim_end).filter(|l| !l.is_empty()).collect();
-        let last = lines.get(lines.len().saturating_sub(EVIDENCE)..).unwrap_or_default();
-        last.join("\n").chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+        let lines: Vec<&str> = log
+            .lines()
+            .map(str::trim_end)
+            .filter(|l| !l.is_empty())
+            .collect();
+        let last = lines
+            .get(lines.len().saturating_sub(EVIDENCE)..)
+            .unwrap_or_default();
+        last.join("\n")
+            .chars()
+            .filter(|c| *c == '\n' || !c.is_control())
+            .collect()
     }
 
     /// The images that containers can be made from, with or without Docker.
@@ -190,17 +217,28 @@ impl Engine {
 
     /// The containers' storage.
     pub(crate) async fn space(&self) -> Result<PoolSpace, Error> {
-        self.incus.storage_pool_resources(&self.installation.name).await
+        self.incus
+            .storage_pool_resources(&self.installation.name)
+            .await
     }
 }
 
 /// The alias of a prepared image in our project.
 pub(crate) fn alias(image: &ImageRef, docker: bool) -> String {
-    format!("{}{}/{}", alias_prefix(docker), image.remote(), image.alias())
+    format!(
+        "{}{}/{}",
+        alias_prefix(docker),
+        image.remote(),
+        image.alias()
+    )
 }
 
 fn alias_prefix(docker: bool) -> &'static str {
-    if docker { "containarium/docker/" } else { "containarium/plain/" }
+    if docker {
+        "containarium/docker/"
+    } else {
+        "containarium/plain/"
+    }
 }
 
 fn state(status: StatusCode) -> State {
@@ -237,14 +275,20 @@ fn instance(installation: &Installation, record: &Record) -> InstancePost {
             ("user.containarium.created", record.created_at.to_string()),
             // What the image's templates write into the container before it boots.
             ("user.containarium.username", record.username.to_string()),
-            ("user.containarium.hostname", record.username.container_name()),
+            (
+                "user.containarium.hostname",
+                record.username.container_name(),
+            ),
             ("user.containarium.ssh_keys", keys.join("\n")),
             ("user.containarium.docker", spec.docker.to_string()),
             (
                 "user.containarium.address",
                 format!("{}/{}", record.address, installation.prefix),
             ),
-            ("user.containarium.gateway", installation.gateway.to_string()),
+            (
+                "user.containarium.gateway",
+                installation.gateway.to_string(),
+            ),
             ("user.containarium.dns", installation.gateway.to_string()),
         ]
         .map(|(key, value)| (key.to_owned(), value)),
@@ -253,7 +297,10 @@ fn instance(installation: &Installation, record: &Record) -> InstancePost {
         config.insert(format!("user.containarium.label.{key}"), value.to_string());
     }
     let device = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
     };
     let size = spec.resources.disk.bytes().to_string();
     let address = record.address.to_string();
@@ -287,7 +334,10 @@ fn instance(installation: &Installation, record: &Record) -> InstancePost {
         config,
         devices,
         description: record.username.container_name(),
-        ..InstancePost::new(record.instance(), Source::alias(alias(&spec.image, spec.docker)))
+        ..InstancePost::new(
+            record.instance(),
+            Source::alias(alias(&spec.image, spec.docker)),
+        )
     }
 }
 

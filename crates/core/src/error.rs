@@ -100,7 +100,11 @@ pub enum Error {
 }
 
 fn quoted(evidence: &str) -> String {
-    if evidence.is_empty() { String::new() } else { format!("\n{evidence}") }
+    if evidence.is_empty() {
+        String::new()
+    } else {
+        format!("\n{evidence}")
+    }
 }
 
 impl From<containarium_incus::Error> for Error {

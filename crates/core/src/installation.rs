@@ -52,12 +52,16 @@ impl Installation {
     /// that a laptop does not meet another host key under an address it knows.
     pub fn free_address(&self, taken: &[Ipv4Addr], last: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
         let first = last.map_or(0, |last| self.number(last).wrapping_add(1) % self.hosts());
-        (0..self.hosts()).map(|n| self.address(first + n)).find(|a| !taken.contains(a))
+        (0..self.hosts())
+            .map(|n| self.address(first + n))
+            .find(|a| !taken.contains(a))
     }
 
     /// The first user id of the lowest free range.
     pub fn free_uids(&self, taken: &[u32]) -> Option<u32> {
-        (0..self.uid_ranges).map(|n| self.uid_first + n * UIDS).find(|base| !taken.contains(base))
+        (0..self.uid_ranges)
+            .map(|n| self.uid_first + n * UIDS)
+            .find(|base| !taken.contains(base))
     }
 }
 
@@ -83,7 +87,10 @@ mod tests {
         let here = installation();
         let at = |c, d| Ipv4Addr::new(10, 90, c, d);
         assert_eq!(here.free_address(&[], None), Some(at(0, 10)));
-        assert_eq!(here.free_address(&[at(0, 11)], Some(at(0, 10))), Some(at(0, 12)));
+        assert_eq!(
+            here.free_address(&[at(0, 11)], Some(at(0, 10))),
+            Some(at(0, 12))
+        );
         assert_eq!(here.free_address(&[], Some(at(127, 255))), Some(at(0, 10)));
     }
 

@@ -21,11 +21,14 @@ impl Containarium {
         who: &Principal,
         request: StartContainer,
     ) -> Result<ContainerChanged, Error> {
-        self.find_ready(who, Effect::Write, &request.username).await?;
+        self.find_ready(who, Effect::Write, &request.username)
+            .await?;
         let (this, who) = (self.clone(), who.clone());
         self.to_the_end(async move {
             let _claim = this.inner.claims.claim(&request.username).await;
-            let record = this.find_ready(&who, Effect::Write, &request.username).await?;
+            let record = this
+                .find_ready(&who, Effect::Write, &request.username)
+                .await?;
             let name = record.username.container_name();
             let instance = record.instance();
             let state = shown(&record, this.inner.engine.state(&instance).await?);
@@ -49,7 +52,8 @@ impl Containarium {
                 return Err(this.failed_in("start", &record, Step::Engine, e, evidence));
             }
             this.boot("start", &record).await?;
-            this.touched(record, State::Running, format!("{name} is running.")).await
+            this.touched(record, State::Running, format!("{name} is running."))
+                .await
         })
         .await
     }
@@ -63,11 +67,14 @@ impl Containarium {
         if !(1..=600).contains(&request.timeout) {
             return Err(Error::Timeout(request.timeout));
         }
-        self.find_ready(who, Effect::Write, &request.username).await?;
+        self.find_ready(who, Effect::Write, &request.username)
+            .await?;
         let (this, who) = (self.clone(), who.clone());
         self.to_the_end(async move {
             let _claim = this.inner.claims.claim(&request.username).await;
-            let record = this.find_ready(&who, Effect::Write, &request.username).await?;
+            let record = this
+                .find_ready(&who, Effect::Write, &request.username)
+                .await?;
             let name = record.username.container_name();
             let state = shown(&record, this.inner.engine.state(&record.instance()).await?);
             if state == State::Stopped {
@@ -80,7 +87,8 @@ impl Containarium {
                 let timeout = Duration::from_secs(request.timeout.into());
                 this.shut_down(&record, state, timeout).await?;
             }
-            this.touched(record, State::Stopped, format!("{name} is stopped.")).await
+            this.touched(record, State::Stopped, format!("{name} is stopped."))
+                .await
         })
         .await
     }
@@ -112,7 +120,10 @@ impl Containarium {
                 Some(_) | None => {}
             }
         }
-        Err(Error::StillRunning { username: record.username.clone(), after: timeout })
+        Err(Error::StillRunning {
+            username: record.username.clone(),
+            after: timeout,
+        })
     }
 
     fn not_stopped(&self, record: &Record, error: containarium_incus::Error) -> Error {
@@ -127,10 +138,20 @@ impl Containarium {
     ) -> Result<ContainerChanged, Error> {
         let now = now();
         self.inner.store.touch(&record.id, now).await?;
-        Ok(self.changed(Record { updated_at: now, ..record }, state, message))
+        Ok(self.changed(
+            Record {
+                updated_at: now,
+                ..record
+            },
+            state,
+            message,
+        ))
     }
 
     fn changed(&self, record: Record, state: State, message: String) -> ContainerChanged {
-        ContainerChanged { message, container: self.view(&record, Some(state)) }
+        ContainerChanged {
+            message,
+            container: self.view(&record, Some(state)),
+        }
     }
 }

@@ -35,13 +35,14 @@ impl Containarium {
             let states = states.as_ref()?;
             Some(shown(record, states.get(&record.instance()).copied()))
         };
-        let labelled = |record: &Record| {
-            request.label.as_ref().is_none_or(|wanted| {
-                record.spec.labels.get(&wanted.key).is_some_and(|value| {
-                    wanted.value.as_ref().is_none_or(|wanted| wanted == value)
+        let labelled =
+            |record: &Record| {
+                request.label.as_ref().is_none_or(|wanted| {
+                    record.spec.labels.get(&wanted.key).is_some_and(|value| {
+                        wanted.value.as_ref().is_none_or(|wanted| wanted == value)
+                    })
                 })
-            })
-        };
+            };
         let all: Vec<Container> = records
             .iter()
             .filter(|r| request.owner.as_ref().is_none_or(|owner| r.owner == *owner))
@@ -50,13 +51,26 @@ impl Containarium {
             .filter(|c| request.state.is_none() || c.state == request.state)
             .collect();
         let total_count = all.len() as u64;
-        let after = |c: &Container| request.cursor.as_ref().is_none_or(|last| c.username > *last);
+        let after = |c: &Container| {
+            request
+                .cursor
+                .as_ref()
+                .is_none_or(|last| c.username > *last)
+        };
         let mut containers: Vec<Container> = all.into_iter().filter(after).collect();
         let limit = request.limit.map_or(usize::MAX, |limit| limit as usize);
         let more = containers.len() > limit;
         containers.truncate(limit);
-        let next_cursor = containers.last().filter(|_| more).map(|last| last.username.clone());
-        Ok(ContainerList { containers, total_count, next_cursor, engine })
+        let next_cursor = containers
+            .last()
+            .filter(|_| more)
+            .map(|last| last.username.clone());
+        Ok(ContainerList {
+            containers,
+            total_count,
+            next_cursor,
+            engine,
+        })
     }
 
     /// One container and what it uses.
@@ -66,10 +80,18 @@ impl Containarium {
         request: GetContainer,
     ) -> Result<ContainerAnswer, Error> {
         let record = self.find(who, Effect::Read, &request.username).await?;
-        match self.inner.engine.usage(&record.instance()).await.map_err(Error::from) {
+        match self
+            .inner
+            .engine
+            .usage(&record.instance())
+            .await
+            .map_err(Error::from)
+        {
             Ok(found) => Ok(ContainerAnswer {
-                container: self
-                    .view(&record, Some(shown(&record, found.as_ref().map(|(state, _)| *state)))),
+                container: self.view(
+                    &record,
+                    Some(shown(&record, found.as_ref().map(|(state, _)| *state))),
+                ),
                 metrics: found.map(|(_, usage)| metrics(&record, &usage)),
                 engine: EngineHealth::Ok,
             }),
@@ -90,7 +112,10 @@ impl Containarium {
             .iter()
             .filter_map(|record| Some(metrics(record, usages.get(&record.instance())?)))
             .collect();
-        Ok(MetricsAnswer { metrics, engine: EngineHealth::Ok })
+        Ok(MetricsAnswer {
+            metrics,
+            engine: EngineHealth::Ok,
+        })
     }
 
     /// What one container uses.
@@ -101,8 +126,14 @@ impl Containarium {
     ) -> Result<MetricsAnswer, Error> {
         let record = self.find(who, Effect::Read, &request.username).await?;
         let usage = self.inner.engine.usage(&record.instance()).await?;
-        let metrics = usage.iter().map(|(_, usage)| metrics(&record, usage)).collect();
-        Ok(MetricsAnswer { metrics, engine: EngineHealth::Ok })
+        let metrics = usage
+            .iter()
+            .map(|(_, usage)| metrics(&record, usage))
+            .collect();
+        Ok(MetricsAnswer {
+            metrics,
+            engine: EngineHealth::Ok,
+        })
     }
 
     /// The host and what runs on it.
@@ -196,7 +227,9 @@ fn metrics(record: &Record, usage: &InstanceState) -> Metrics {
         name: record.username.container_name(),
         cpu_usage_seconds: runs.then(|| Duration::from_nanos(usage.cpu.usage).as_secs_f64()),
         memory_usage_bytes: runs.then_some(usage.memory.usage),
-        memory_peak_bytes: runs.then_some(usage.memory.usage_peak).filter(|peak| *peak > 0),
+        memory_peak_bytes: runs
+            .then_some(usage.memory.usage_peak)
+            .filter(|peak| *peak > 0),
         disk_usage_bytes: usage.disk.get("root").map(|disk| disk.usage),
         network_rx_bytes: link.map(|link| link.counters.bytes_received),
         network_tx_bytes: link.map(|link| link.counters.bytes_sent),
@@ -208,7 +241,9 @@ fn metrics(record: &Record, usage: &InstanceState) -> Metrics {
 /// `MemAvailable` of this host, bytes; the engine is on it, behind a unix socket.
 fn available_memory() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

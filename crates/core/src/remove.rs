@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use containarium_contract::{
-    DeleteContainer, Deleted, Effect, OperationId, OperationState, State,
-};
+use containarium_contract::{DeleteContainer, Deleted, Effect, OperationId, OperationState, State};
 use ulid::Ulid;
 
 use crate::{
@@ -19,13 +17,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 impl Containarium {
     /// Deletes a container and everything in it.
-    pub async fn delete(&self, who: &Principal, request: DeleteContainer) -> Result<Deleted, Error> {
-        self.find_ready(who, Effect::Destroy, &request.username).await?;
+    pub async fn delete(
+        &self,
+        who: &Principal,
+        request: DeleteContainer,
+    ) -> Result<Deleted, Error> {
+        self.find_ready(who, Effect::Destroy, &request.username)
+            .await?;
         let (this, who) = (self.clone(), who.clone());
         self.to_the_end(async move {
             let _claim = this.inner.claims.claim(&request.username).await;
             // Again, because it may have changed while this waited for its turn.
-            let record = this.find_ready(&who, Effect::Destroy, &request.username).await?;
+            let record = this
+                .find_ready(&who, Effect::Destroy, &request.username)
+                .await?;
             let state = this.inner.engine.state(&record.instance()).await?;
             if !request.force && !matches!(state, Some(State::Stopped) | None) {
                 return Err(Error::NotStopped(request.username));
@@ -48,9 +53,16 @@ impl Containarium {
                 return Err(error);
             }
             let succeeded = change(operation, OperationState::Succeeded, None);
-            this.inner.store.forget(&record.id, now(), Some(succeeded)).await?;
+            this.inner
+                .store
+                .forget(&record.id, now(), Some(succeeded))
+                .await?;
             let message = format!("{name} and everything in it is deleted.");
-            Ok(Deleted { message, container_name: name, deleted_until: None })
+            Ok(Deleted {
+                message,
+                container_name: name,
+                deleted_until: None,
+            })
         })
         .await
     }
@@ -58,11 +70,20 @@ impl Containarium {
     /// Takes back a create that failed: nothing of it stays.
     pub(crate) async fn undo(&self, record: Record, failed: Change) {
         let undone = match self.inner.engine.remove(&record.instance()).await {
-            Ok(()) => self.inner.store.forget(&record.id, now(), Some(failed)).await,
+            Ok(()) => {
+                self.inner
+                    .store
+                    .forget(&record.id, now(), Some(failed))
+                    .await
+            }
             Err(e) => {
                 tracing::warn!(username = %record.username, error = %e, "not removed yet");
                 let deleting = Phase::Deleting;
-                let noted = self.inner.store.set_phase(&record.id, deleting, now(), failed).await;
+                let noted = self
+                    .inner
+                    .store
+                    .set_phase(&record.id, deleting, now(), failed)
+                    .await;
                 self.remove_later(record);
                 noted
             }
@@ -104,7 +125,10 @@ impl Containarium {
                 Phase::Ready => {}
                 Phase::Creating | Phase::Deleting => {
                     let why = "the daemon ended in the middle of it";
-                    self.inner.store.fail_unfinished(&record.id, why, now()).await?;
+                    self.inner
+                        .store
+                        .fail_unfinished(&record.id, why, now())
+                        .await?;
                     tracing::info!(username = %record.username, "removing what was left half done");
                     self.remove_later(record);
                 }
@@ -115,5 +139,10 @@ impl Containarium {
 }
 
 fn change(id: OperationId, state: OperationState, error: Option<String>) -> Change {
-    Change { id, state, step: Step::Remove, error }
+    Change {
+        id,
+        state,
+        step: Step::Remove,
+        error,
+    }
 }

@@ -47,14 +47,31 @@ pub enum NoSecret {
 
 /// Finds the secret: what was given, then the machine's file, then the state directory's own,
 /// which is made at random where `make` says so.
-pub fn find(given: SecretSource, state_dir: &Path, make: bool) -> Result<SecretSlice<u8>, NoSecret> {
+pub fn find(
+    given: SecretSource,
+    state_dir: &Path,
+    make: bool,
+) -> Result<SecretSlice<u8>, NoSecret> {
     match given {
-        SecretSource { secret: Some(_), file: Some(_) } => Err(NoSecret::Both),
-        SecretSource { secret: Some(text), file: None } => {
-            trimmed(text.expose_secret().as_bytes(), "the command line or environment")
-        }
-        SecretSource { secret: None, file: Some(file) } => read(&file),
-        SecretSource { secret: None, file: None } => {
+        SecretSource {
+            secret: Some(_),
+            file: Some(_),
+        } => Err(NoSecret::Both),
+        SecretSource {
+            secret: Some(text),
+            file: None,
+        } => trimmed(
+            text.expose_secret().as_bytes(),
+            "the command line or environment",
+        ),
+        SecretSource {
+            secret: None,
+            file: Some(file),
+        } => read(&file),
+        SecretSource {
+            secret: None,
+            file: None,
+        } => {
             let system = Path::new(SYSTEM_FILE);
             let own = state_dir.join("jwt.secret");
             if system.exists() {
@@ -76,14 +93,22 @@ fn read(path: &Path) -> Result<SecretSlice<u8>, NoSecret> {
 /// Editors and `echo` end a file with a line break that nobody meant.
 fn trimmed(bytes: &[u8], place: &str) -> Result<SecretSlice<u8>, NoSecret> {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    if bytes.is_empty() { Err(NoSecret::Empty(place.into())) } else { Ok(bytes.to_vec().into()) }
+    if bytes.is_empty() {
+        Err(NoSecret::Empty(place.into()))
+    } else {
+        Ok(bytes.to_vec().into())
+    }
 }
 
 fn write_new(path: &Path) -> Result<SecretSlice<u8>, NoSecret> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).map_err(|_| NoSecret::Random)?;
     let text = STANDARD.encode(bytes);
-    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let made = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
     match made.and_then(|mut file| file.write_all(text.as_bytes()).and(file.sync_all())) {
         Ok(()) => Ok(text.into_bytes().into()),
         // Somebody was faster: theirs counts.
@@ -93,7 +118,10 @@ fn write_new(path: &Path) -> Result<SecretSlice<u8>, NoSecret> {
 }
 
 fn at(path: &Path, source: io::Error) -> NoSecret {
-    NoSecret::File { path: path.display().to_string(), source }
+    NoSecret::File {
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +135,10 @@ mod tests {
         let first = find(SecretSource::default(), dir.path(), true).unwrap();
         let again = find(SecretSource::default(), dir.path(), true).unwrap();
         assert_eq!(first.expose_secret(), again.expose_secret());
-        let mode = fs::metadata(dir.path().join("jwt.secret")).unwrap().permissions().mode();
+        let mode = fs::metadata(dir.path().join("jwt.secret"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -116,16 +147,34 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("s");
         fs::write(&file, "abc\n\n").unwrap();
-        let source = SecretSource { file: Some(file.clone()), secret: None };
-        assert_eq!(find(source, dir.path(), false).unwrap().expose_secret(), b"abc\n");
+        let source = SecretSource {
+            file: Some(file.clone()),
+            secret: None,
+        };
+        assert_eq!(
+            find(source, dir.path(), false).unwrap().expose_secret(),
+            b"abc\n"
+        );
         fs::write(&file, "\n").unwrap();
-        let source = SecretSource { file: Some(file), secret: None };
-        assert!(matches!(find(source, dir.path(), false), Err(NoSecret::Empty(_))));
+        let source = SecretSource {
+            file: Some(file),
+            secret: None,
+        };
+        assert!(matches!(
+            find(source, dir.path(), false),
+            Err(NoSecret::Empty(_))
+        ));
     }
 
     #[test]
     fn two_sources_are_one_too_many() {
-        let source = SecretSource { secret: Some("a".into()), file: Some("b".into()) };
-        assert!(matches!(find(source, Path::new("/"), false), Err(NoSecret::Both)));
+        let source = SecretSource {
+            secret: Some("a".into()),
+            file: Some("b".into()),
+        };
+        assert!(matches!(
+            find(source, Path::new("/"), false),
+            Err(NoSecret::Both)
+        ));
     }
 }

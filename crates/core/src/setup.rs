@@ -88,13 +88,19 @@ trait While<T> {
 
 impl<T> While<T> for Result<T, containarium_incus::Error> {
     fn doing(self, what: impl fmt::Display) -> Result<T, SetupError> {
-        self.map_err(|source| SetupError::Engine { what: what.to_string(), source })
+        self.map_err(|source| SetupError::Engine {
+            what: what.to_string(),
+            source,
+        })
     }
 }
 
 impl<T> While<T> for Result<T, io::Error> {
     fn doing(self, what: impl fmt::Display) -> Result<T, SetupError> {
-        self.map_err(|source| SetupError::Host { what: what.to_string(), source })
+        self.map_err(|source| SetupError::Host {
+            what: what.to_string(),
+            source,
+        })
     }
 }
 
@@ -102,5 +108,8 @@ impl<T> While<T> for Result<T, io::Error> {
 fn tail(log: &[u8]) -> String {
     let text = String::from_utf8_lossy(log);
     let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
+    lines
+        .get(lines.len().saturating_sub(20)..)
+        .unwrap_or_default()
+        .join("\n")
 }

@@ -14,9 +14,9 @@ use std::{
 use rusqlite::Connection;
 
 pub use containers::{Phase, Record, Spec};
-pub use operations::Step;
 pub(crate) use containers::{Reservation, Reserved};
 pub(crate) use operations::Change;
+pub use operations::Step;
 
 /// The version of the tables below, kept in `user_version`.
 const SCHEMA: i64 = 1;
@@ -91,9 +91,14 @@ pub enum StoreError {
 impl Store {
     /// Opens the store in `dir`, and makes both where they are missing.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| {
-            StoreError::Directory { path: dir.to_owned(), source }
-        })?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(|source| StoreError::Directory {
+                path: dir.to_owned(),
+                source,
+            })?;
         let mut connection = Connection::open(dir.join("containarium.db"))?;
         // FULL, because what is answered as done must survive a power cut.
         connection.execute_batch(
@@ -110,7 +115,9 @@ impl Store {
             tx.pragma_update(None, "user_version", SCHEMA)?;
             tx.commit()?;
         }
-        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+        Ok(Self {
+            connection: Arc::new(Mutex::new(connection)),
+        })
     }
 
     /// Runs `work` off the async threads, because a durable write waits for the disk.
@@ -125,13 +132,16 @@ impl Store {
         });
         match done.await {
             Ok(result) => result,
-            Err(e) => Err(StoreError::Unreadable(format!("the store's task ended: {e}"))),
+            Err(e) => Err(StoreError::Unreadable(format!(
+                "the store's task ended: {e}"
+            ))),
         }
     }
 
     /// Whether the store can be read, for `/ready`.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.run(|db| Ok(db.query_row("SELECT count(*) FROM containers", [], |_| Ok(()))?)).await
+        self.run(|db| Ok(db.query_row("SELECT count(*) FROM containers", [], |_| Ok(()))?))
+            .await
     }
 }
 
@@ -145,7 +155,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         Store::open(&state).unwrap();
-        assert_eq!(state.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            state.metadata().unwrap().permissions().mode() & 0o777,
+            0o700
+        );
     }
 
     #[test]

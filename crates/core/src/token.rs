@@ -118,7 +118,11 @@ pub fn mint(
         claims.jti.push('0');
         json = to_json(&claims);
     }
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(json));
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(HEADER),
+        URL_SAFE_NO_PAD.encode(json)
+    );
     let signature = hmac::sign(&key(secret), signed.as_bytes());
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
@@ -133,9 +137,13 @@ pub fn verify(secret: &SecretSlice<u8>, token: &str, now: u64) -> Result<Claims,
     if header != URL_SAFE_NO_PAD.encode(HEADER) {
         return Err(NotGood::Form);
     }
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| NotGood::Form)?;
+    let signature = URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|_| NotGood::Form)?;
     hmac::verify(&key(secret), signed.as_bytes(), &signature).map_err(|_| NotGood::Signature)?;
-    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| NotGood::Claims)?;
+    let payload = URL_SAFE_NO_PAD
+        .decode(payload)
+        .map_err(|_| NotGood::Claims)?;
     let claims: Claims = serde_json::from_slice(&payload).map_err(|_| NotGood::Claims)?;
     let ours = claims.iss == ISSUER && claims.aud == ISSUER && claims.sub == claims.username;
     if !ours || claims.sub.parse::<Subject>().is_err() {
@@ -157,7 +165,11 @@ impl Claims {
     /// Who the token speaks for.
     pub fn principal(&self) -> Result<Principal, NotGood> {
         let subject = self.sub.parse().map_err(|_| NotGood::Claims)?;
-        let roles = self.roles.iter().filter_map(|role| role.parse().ok()).collect();
+        let roles = self
+            .roles
+            .iter()
+            .filter_map(|role| role.parse().ok())
+            .collect();
         Ok(Principal { subject, roles })
     }
 }
@@ -183,15 +195,29 @@ mod tests {
     }
 
     fn alice() -> Principal {
-        Principal { subject: "alice".parse().unwrap(), roles: vec![Role::Admin] }
+        Principal {
+            subject: "alice".parse().unwrap(),
+            roles: vec![Role::Admin],
+        }
     }
 
     fn token() -> String {
-        mint(&secret("s"), &alice(), NOW, Duration::from_secs(60), Ulid::nil()).unwrap()
+        mint(
+            &secret("s"),
+            &alice(),
+            NOW,
+            Duration::from_secs(60),
+            Ulid::nil(),
+        )
+        .unwrap()
     }
 
     fn signed(header: &str, claims: &str) -> String {
-        let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let text = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(claims)
+        );
         let signature = hmac::sign(&key(&secret("s")), text.as_bytes());
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -218,7 +244,14 @@ mod tests {
         assert_eq!(at(NOW + 66), Err(NotGood::Expired));
         assert_eq!(at(NOW - 60), Err(NotGood::NotYet));
         let life = |secs| {
-            mint(&secret("s"), &alice(), NOW, Duration::from_secs(secs), Ulid::nil()).map(|_| ())
+            mint(
+                &secret("s"),
+                &alice(),
+                NOW,
+                Duration::from_secs(secs),
+                Ulid::nil(),
+            )
+            .map(|_| ())
         };
         assert_eq!(life(0), Err(CannotMint::Life));
         assert_eq!(life(367 * 86400), Err(CannotMint::Life));
@@ -249,7 +282,10 @@ mod tests {
             signed(r#"{"alg":"none","typ":"JWT"}"#, &claims),
             signed(r#"{"alg":"HS384","typ":"JWT"}"#, &claims),
             signed(r#"{"typ":"JWT","alg":"HS256"}"#, &claims),
-            signed(r#"{"alg":"HS256","typ":"JWT","kid":"../../dev/null"}"#, &claims),
+            signed(
+                r#"{"alg":"HS256","typ":"JWT","kid":"../../dev/null"}"#,
+                &claims,
+            ),
             signed(r#"{"alg":"HS256","typ":"JWT","crit":["x"]}"#, &claims),
             signed(HEADER, &missing.to_string()),
             signed(HEADER, "{}"),

@@ -23,8 +23,9 @@ const DRAIN: Duration = Duration::from_secs(90);
 pub(crate) async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
-    while let Some(Ok(place)) =
-        stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await
+    while let Some(Ok(place)) = stop
+        .run_until_cancelled(Arc::clone(&places).acquire_owned())
+        .await
     {
         let stream = match stop.run_until_cancelled(listener.accept()).await {
             Some(Ok((stream, _))) => stream,
@@ -64,6 +65,9 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, stop: Cancella
     drop(listener);
     connections.close();
     if timeout(DRAIN, connections.wait()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "stopped with answers under way");
+        tracing::warn!(
+            connections = connections.len(),
+            "stopped with answers under way"
+        );
     }
 }

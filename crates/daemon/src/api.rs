@@ -29,7 +29,10 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new() -> Self {
-        Self { routes: BTreeMap::new(), specs: Vec::new() }
+        Self {
+            routes: BTreeMap::new(),
+            specs: Vec::new(),
+        }
     }
 
     /// Serves `E` with `handler`.
@@ -48,7 +51,11 @@ impl Api {
                           request: Request| {
             let (handler, spec) = (handler.clone(), Arc::clone(&spec));
             async move {
-                let Caller { principal, face, request: id } = caller;
+                let Caller {
+                    principal,
+                    face,
+                    request: id,
+                } = caller;
                 if !may_ever(&principal, E::EFFECT) {
                     return answer(&problem(&Error::Forbidden, face, &id.0));
                 }
@@ -80,14 +87,19 @@ impl Api {
 
     pub(crate) fn into_parts(self) -> (Router<Containarium>, Vec<Spec>) {
         let routes = self.routes.into_iter();
-        let router = routes.fold(Router::new(), |router, (path, route)| router.route(path, route));
+        let router = routes.fold(Router::new(), |router, (path, route)| {
+            router.route(path, route)
+        });
         (router, self.specs)
     }
 }
 
 fn success<T: serde::Serialize>(spec: &Spec, done: &T) -> Response<Body> {
     let Ok(body) = serde_json::to_vec(done) else {
-        return answer(&Problem::new(Reason::Internal, "an answer that cannot be written"));
+        return answer(&Problem::new(
+            Reason::Internal,
+            "an answer that cannot be written",
+        ));
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(spec.status).unwrap_or(StatusCode::OK);
@@ -117,19 +129,27 @@ async fn bind<E: Endpoint>(
     let mut fields = Map::new();
     if spec.has_body() {
         if !query.is_empty() {
-            return Err(malformed("this request takes its fields in the body, not in the query"));
+            return Err(malformed(
+                "this request takes its fields in the body, not in the query",
+            ));
         }
         fields = body(request).await?;
     } else {
         for (key, text) in query {
             let value = read_text(&spec.request, &key, &text);
             if fields.insert(key.clone(), value).is_some() {
-                return Err(malformed(format!("`{}` is given twice", key.escape_debug())));
+                return Err(malformed(format!(
+                    "`{}` is given twice",
+                    key.escape_debug()
+                )));
             }
         }
     }
     for (key, text) in path {
-        if fields.insert(key.to_owned(), Value::String(text.to_owned())).is_some() {
+        if fields
+            .insert(key.to_owned(), Value::String(text.to_owned()))
+            .is_some()
+        {
             return Err(malformed(format!("`{key}` belongs in the path only")));
         }
     }
@@ -138,15 +158,22 @@ async fn bind<E: Endpoint>(
 
 async fn body(request: Request) -> Result<Map<String, Value>, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-    let bytes: Bytes = to_bytes(request.into_body(), LONGEST_BODY).await.map_err(|_| {
-        Problem::new(Reason::TooLarge, format!("a body is at most {LONGEST_BODY} bytes long"))
-    })?;
+    let bytes: Bytes = to_bytes(request.into_body(), LONGEST_BODY)
+        .await
+        .map_err(|_| {
+            Problem::new(
+                Reason::TooLarge,
+                format!("a body is at most {LONGEST_BODY} bytes long"),
+            )
+        })?;
     if bytes.is_empty() {
         return Ok(Map::new());
     }
     let is_json = |kind: &HeaderValue| {
         let kind = kind.to_str().unwrap_or_default();
-        kind.split(';').next().is_some_and(|k| k.trim().eq_ignore_ascii_case("application/json"))
+        kind.split(';')
+            .next()
+            .is_some_and(|k| k.trim().eq_ignore_ascii_case("application/json"))
     };
     if !kind.as_ref().is_some_and(is_json) {
         return Err(Problem::new(

@@ -59,12 +59,22 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
-    let id = request.extensions().get::<RequestId>().map_or(String::new(), |id| id.0.clone());
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .map_or(String::new(), |id| id.0.clone());
     match principal(&secret, &request) {
         Ok(principal) => {
-            let face = request.headers().get(Face::HEADER).and_then(|value| value.to_str().ok());
+            let face = request
+                .headers()
+                .get(Face::HEADER)
+                .and_then(|value| value.to_str().ok());
             let face = face.map_or(Face::Rest, Face::from_header);
-            request.extensions_mut().insert(Caller { principal, face, request: RequestId(id) });
+            request.extensions_mut().insert(Caller {
+                principal,
+                face,
+                request: RequestId(id),
+            });
             next.run(request).await
         }
         Err(why) => {
@@ -75,13 +85,23 @@ pub(crate) async fn authenticate(
 }
 
 fn principal(secret: &Secret, request: &Request) -> Result<Principal, String> {
-    let header = request.headers().get(header::AUTHORIZATION).ok_or("no Authorization header")?;
-    let text = header.to_str().map_err(|_| "the Authorization header is not text")?;
-    let (scheme, token) = text.split_once(' ').ok_or("the Authorization header is not Bearer")?;
+    let header = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .ok_or("no Authorization header")?;
+    let text = header
+        .to_str()
+        .map_err(|_| "the Authorization header is not text")?;
+    let (scheme, token) = text
+        .split_once(' ')
+        .ok_or("the Authorization header is not Bearer")?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err("the Authorization header is not Bearer".into());
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let claims = token::verify(&secret.0, token.trim(), now).map_err(|why| why.to_string())?;
     claims.principal().map_err(|why| why.to_string())
 }

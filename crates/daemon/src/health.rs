@@ -16,10 +16,18 @@ pub(crate) async fn health() -> Response<Body> {
 pub(crate) async fn ready(State(service): State<Containarium>) -> Response<Body> {
     let (store, engine) = service.ready().await;
     let word = |good| if good { "ok" } else { "unreachable" };
-    let status = if store && engine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if store && engine {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let body = format!(
         r#"{{"status":"{}","store":"{}","engine":"{}"}}"#,
-        if store && engine { "ready" } else { "not ready" },
+        if store && engine {
+            "ready"
+        } else {
+            "not ready"
+        },
         word(store),
         word(engine)
     );

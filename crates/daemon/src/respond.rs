@@ -13,7 +13,10 @@ pub(crate) fn answer(problem: &Problem) -> Response<Body> {
     *response.status_mut() =
         StatusCode::from_u16(problem.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     if let Some(seconds) = problem.reason.and_then(Reason::retry_after) {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
@@ -68,33 +71,50 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
         Error::NoContainer(_) => (Reason::NotFound, Some(Hint::List)),
         Error::Forbidden | Error::ForeignOwner => (Reason::Forbidden, Some(Hint::MintToken)),
         Error::NameTaken(username) => (Reason::AlreadyExists, Some(Hint::Get(username.clone()))),
-        Error::NotStopped(username) => {
-            (Reason::NotStopped, Some(Hint::DeleteForce(username.clone())))
-        }
+        Error::NotStopped(username) => (
+            Reason::NotStopped,
+            Some(Hint::DeleteForce(username.clone())),
+        ),
         Error::Busy { username, .. } => (Reason::Busy, Some(Hint::Get(username.clone()))),
-        Error::ImageUnavailable { username, available, .. } => {
+        Error::ImageUnavailable {
+            username,
+            available,
+            ..
+        } => {
             let hint = available.first().map_or(Hint::Init, |image| {
                 Hint::CreateFrom(username.clone(), image.clone())
             });
             (Reason::ImageUnavailable, Some(hint))
         }
-        Error::TooSmall { field, least, username, .. } => {
+        Error::TooSmall {
+            field,
+            least,
+            username,
+            ..
+        } => {
             let hint = if *field == "resources.disk" {
                 Hint::CreateWithDisk(username.clone(), least.clone())
             } else {
-                Hint::Write { field: (*field).to_owned(), example: least.to_string() }
+                Hint::Write {
+                    field: (*field).to_owned(),
+                    example: least.to_string(),
+                }
             };
             (Reason::InvalidValue, Some(hint))
         }
         Error::Timeout(_) => (
             Reason::InvalidValue,
-            Some(Hint::Write { field: "timeout".into(), example: "30".into() }),
+            Some(Hint::Write {
+                field: "timeout".into(),
+                example: "30".into(),
+            }),
         ),
         Error::Exhausted | Error::NoSpace(_) => (Reason::InsufficientStorage, Some(Hint::List)),
         Error::EngineAway(_) => (Reason::EngineUnavailable, Some(Hint::CheckEngine)),
-        Error::StillRunning { username, .. } => {
-            (Reason::DeadlineExceeded, Some(Hint::StopForce(username.clone())))
-        }
+        Error::StillRunning { username, .. } => (
+            Reason::DeadlineExceeded,
+            Some(Hint::StopForce(username.clone())),
+        ),
         Error::Step { .. } | Error::Engine(_) | Error::Store(_) => (Reason::Internal, None),
     }
 }

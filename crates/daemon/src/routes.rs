@@ -58,27 +58,44 @@ pub fn router(service: Containarium, secret: SecretSlice<u8>) -> Router {
 
 /// A bug of ours; the panic itself is in the log.
 fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
-    answer(&Problem::new(Reason::Internal, "something went wrong on the server; its log has the cause"))
+    answer(&Problem::new(
+        Reason::Internal,
+        "something went wrong on the server; its log has the cause",
+    ))
 }
 
 async fn not_found() -> Response<Body> {
-    answer(&Problem::new(Reason::NotFound, "there is nothing at this path"))
+    answer(&Problem::new(
+        Reason::NotFound,
+        "there is nothing at this path",
+    ))
 }
 
 fn method_not_allowed(specs: &[Spec], path: &str) -> Response<Body> {
     let fits = |spec: &&Spec| {
         let (a, b) = (spec.path.split('/'), path.split('/'));
         a.clone().count() == b.clone().count()
-            && a.zip(b).all(|(part, given)| part.starts_with('{') || part == given)
+            && a.zip(b)
+                .all(|(part, given)| part.starts_with('{') || part == given)
     };
-    let methods: Vec<&str> = specs.iter().filter(fits).map(|spec| spec.method.as_str()).collect();
-    let allowed = if methods.is_empty() { "GET".to_owned() } else { methods.join(", ") };
+    let methods: Vec<&str> = specs
+        .iter()
+        .filter(fits)
+        .map(|spec| spec.method.as_str())
+        .collect();
+    let allowed = if methods.is_empty() {
+        "GET".to_owned()
+    } else {
+        methods.join(", ")
+    };
     let mut response = answer(&Problem::new(
         Reason::MethodNotAllowed,
         format!("this path takes {allowed} only"),
     ));
     if let Ok(value) = allowed.parse() {
-        response.headers_mut().insert(axum::http::header::ALLOW, value);
+        response
+            .headers_mut()
+            .insert(axum::http::header::ALLOW, value);
     }
     response
 }

@@ -80,7 +80,10 @@ impl Daemon {
             return Err(ServeError::ShortSecret { length });
         }
         if length < GOOD_SECRET {
-            tracing::warn!(length, "the secret is shorter than {GOOD_SECRET} bytes and can be guessed; make one with `openssl rand -base64 32`");
+            tracing::warn!(
+                length,
+                "the secret is shorter than {GOOD_SECRET} bytes and can be guessed; make one with `openssl rand -base64 32`"
+            );
         }
         if !config.address.is_loopback() {
             tracing::warn!(address = %config.address, "listening for other machines without TLS: tokens travel readable");
@@ -93,7 +96,11 @@ impl Daemon {
         let incus = Incus::unix(config.engine);
         let service = Containarium::open(store, &incus).await?;
         let router = router(service.clone(), secret);
-        Ok(Self { listener, service, router })
+        Ok(Self {
+            listener,
+            service,
+            router,
+        })
     }
 
     /// Where it listens.

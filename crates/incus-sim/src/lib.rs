@@ -1,1 +1,25 @@
-//! incus-sim
+//! An incusd in memory, on a unix socket, with faults on request.
+//!
+//! What it is for: testing, and trying out, whatever speaks Incus's REST API, in milliseconds and
+//! without root's powers over a kernel. What it is not for: being complete. It answers the few calls
+//! its users make, the way incusd 6.0.4 does; `tests/conformance.rs` runs the same cases on it and on
+//! a real one, and a behaviour enters here only with a case there. It has no guests: nothing can be
+//! executed in its instances and they have no files. An instance that runs and has a NIC with an
+//! `ipv4.address` answers on port 22 of it with a banner of SSH, so give its networks subnets of
+//! 127.0.0.0/8.
+//!
+//! Known to differ: images are seen from every project; a start during a start is refused as busy.
+
+mod answer;
+mod change;
+mod create;
+mod fault;
+mod guest;
+mod instance;
+mod operation;
+mod route;
+mod sim;
+mod world;
+
+pub use fault::{Fault, On};
+pub use sim::Sim;

@@ -23,7 +23,9 @@ const IMPORT: Duration = Duration::from_secs(300);
 pub(super) fn of_this_host() -> Result<ImageRef, SetupError> {
     let text = std::fs::read_to_string("/etc/os-release").doing("/etc/os-release")?;
     let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
         Some(line.trim_matches('"').to_owned())
     };
     let alias = format!(
@@ -66,13 +68,22 @@ pub(super) async fn build(
         .doing("bash")?;
     if !ran.status.success() {
         let what = "building the base image with mmdebstrap".into();
-        return Err(SetupError::Command { what, evidence: tail(&ran.stderr) });
+        return Err(SetupError::Command {
+            what,
+            evidence: tail(&ran.stderr),
+        });
     }
     let printed = String::from_utf8_lossy(&ran.stdout);
-    let file = printed.lines().find_map(|line| line.strip_prefix("file=")).map(PathBuf::from);
+    let file = printed
+        .lines()
+        .find_map(|line| line.strip_prefix("file="))
+        .map(PathBuf::from);
     let file = file.unwrap_or_else(|| dir.path().join("base.tar.zst"));
     let begun = incus.import_image_unified(&file, &[&alias(image)]).await;
     let begun = begun.doing("importing the base image")?;
-    incus.wait(&begun, IMPORT).await.doing("importing the base image")?;
+    incus
+        .wait(&begun, IMPORT)
+        .await
+        .doing("importing the base image")?;
     Ok(())
 }

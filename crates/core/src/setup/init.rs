@@ -48,7 +48,10 @@ pub async fn init(ask: &Init, report: Report<'_>) -> Result<Installation, SetupE
     if server.environment.server_clustered {
         return Err(SetupError::Clustered);
     }
-    report(&format!("Incus {} answers", server.environment.server_version));
+    report(&format!(
+        "Incus {} answers",
+        server.environment.server_version
+    ));
 
     let store = Store::open(&ask.state_dir)?;
     let installation = match store.installation().await {
@@ -62,7 +65,13 @@ pub async fn init(ask: &Init, report: Report<'_>) -> Result<Installation, SetupE
     store.set_installation(&installation).await?;
     pool(&incus, &installation, ask, report).await?;
     network(&incus, &installation, report).await?;
-    images(&incus.in_project(&installation.name), &installation, ask, report).await?;
+    images(
+        &incus.in_project(&installation.name),
+        &installation,
+        ask,
+        report,
+    )
+    .await?;
     Ok(installation)
 }
 
@@ -98,8 +107,14 @@ fn ours(
     if tag == Some(&installation.id) {
         return Ok(());
     }
-    let owner = tag.map_or("somebody else".into(), |id| format!("the installation {id}"));
-    Err(SetupError::Foreign { kind, name: installation.name.clone(), owner })
+    let owner = tag.map_or("somebody else".into(), |id| {
+        format!("the installation {id}")
+    });
+    Err(SetupError::Foreign {
+        kind,
+        name: installation.name.clone(),
+        owner,
+    })
 }
 
 fn tagged<const N: usize>(
@@ -107,7 +122,11 @@ fn tagged<const N: usize>(
     config: [(&str, String); N],
 ) -> BTreeMap<String, String> {
     let tag = (INSTALL_TAG.to_owned(), installation.id.clone());
-    config.into_iter().map(|(key, value)| (key.to_owned(), value)).chain([tag]).collect()
+    config
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .chain([tag])
+        .collect()
 }
 
 fn description(installation: &Installation) -> String {
@@ -138,9 +157,15 @@ async fn project(
                     ("features.networks", "false".to_owned()),
                 ],
             );
-            let post =
-                ProjectPost { name: name.clone(), description: description(installation), config };
-            incus.create_project(&post).await.doing("making the project")?;
+            let post = ProjectPost {
+                name: name.clone(),
+                description: description(installation),
+                config,
+            };
+            incus
+                .create_project(&post)
+                .await
+                .doing("making the project")?;
             report(&format!("project {name}: made"));
             Ok(())
         }
@@ -171,7 +196,10 @@ async fn pool(
                 description: description(installation),
                 config,
             };
-            incus.create_storage_pool(&post).await.doing("making the storage pool")?;
+            incus
+                .create_storage_pool(&post)
+                .await
+                .doing("making the storage pool")?;
             report(&format!(
                 "storage pool {name}: made, btrfs in a sparse file of up to {} GiB (three \
                  quarters of what is free)",
@@ -224,8 +252,13 @@ async fn network(
                 description: description(installation),
                 config,
             };
-            incus.create_network(&post).await.doing("making the bridge")?;
-            report(&format!("bridge {name}: made, {subnet}, free of this host's routes"));
+            incus
+                .create_network(&post)
+                .await
+                .doing("making the bridge")?;
+            report(&format!(
+                "bridge {name}: made, {subnet}, free of this host's routes"
+            ));
             Ok(())
         }
         Err(other) => Err(other).doing("looking for the bridge"),
@@ -241,31 +274,45 @@ async fn images(
     // Left by an init that was cut off.
     for left in incus.instances().await.doing("listing instances")? {
         if left.name.starts_with(BUILDER) {
-            remove_builder(incus, &left.name).await.doing("removing an old builder")?;
+            remove_builder(incus, &left.name)
+                .await
+                .doing("removing an old builder")?;
         }
     }
     let image = &installation.default_image;
     let there = incus.images().await.doing("listing images")?;
     let has = |alias: &str| {
-        there.iter().any(|image| image.aliases.iter().any(|known| known.name == alias))
+        there
+            .iter()
+            .any(|image| image.aliases.iter().any(|known| known.name == alias))
     };
     let mut missing = false;
     for docker in [false, true] {
         missing |= !has(&engine::alias(image, docker));
     }
     if missing && !has(&base_image::alias(image)) {
-        report(&format!("base image {image}: building it from this host's package mirror"));
+        report(&format!(
+            "base image {image}: building it from this host's package mirror"
+        ));
         base_image::build(incus, image, &ask.state_dir).await?;
     }
     for docker in [false, true] {
-        let kind = if docker { "with Docker" } else { "without Docker" };
+        let kind = if docker {
+            "with Docker"
+        } else {
+            "without Docker"
+        };
         if has(&engine::alias(image, docker)) {
             report(&format!("image {image} {kind}: there"));
         } else {
-            report(&format!("image {image} {kind}: preparing it in a container"));
+            report(&format!(
+                "image {image} {kind}: preparing it in a container"
+            ));
             prepare(incus, installation, image, docker).await?;
             // The script inside got its packages through the bridge.
-            report(&format!("image {image} {kind}: ready; containers reach the package mirror"));
+            report(&format!(
+                "image {image} {kind}: ready; containers reach the package mirror"
+            ));
         }
     }
     Ok(())

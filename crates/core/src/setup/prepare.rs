@@ -24,8 +24,16 @@ const STEP: Duration = Duration::from_secs(300);
 pub(super) const BUILDER: &str = "build-";
 
 const FILES: &[(&str, &[u8], u32)] = &[
-    ("prepare.sh", include_bytes!("../../guest/prepare.sh"), 0o755),
-    ("prepare-docker.sh", include_bytes!("../../guest/prepare-docker.sh"), 0o755),
+    (
+        "prepare.sh",
+        include_bytes!("../../guest/prepare.sh"),
+        0o755,
+    ),
+    (
+        "prepare-docker.sh",
+        include_bytes!("../../guest/prepare-docker.sh"),
+        0o755,
+    ),
     ("identity", include_bytes!("../../guest/identity"), 0o755),
     ("scrub", include_bytes!("../../guest/scrub"), 0o755),
     (
@@ -38,7 +46,11 @@ const FILES: &[(&str, &[u8], u32)] = &[
         include_bytes!("../../guest/containarium-docker.service"),
         0o644,
     ),
-    ("ssh.service", include_bytes!("../../guest/ssh.service"), 0o644),
+    (
+        "ssh.service",
+        include_bytes!("../../guest/ssh.service"),
+        0o644,
+    ),
 ];
 
 /// Rendered by incusd when a container is created, from `user.containarium.*`.
@@ -72,38 +84,81 @@ async fn build(
     docker: bool,
     name: &str,
 ) -> Result<(), SetupError> {
-    let from = if docker { engine::alias(image, false) } else { base_image::alias(image) };
+    let from = if docker {
+        engine::alias(image, false)
+    } else {
+        base_image::alias(image)
+    };
     let post = builder(installation, &from, name);
-    let made = incus.create_instance(&post).await.doing("making the builder")?;
-    incus.wait(&made, STEP).await.doing("starting the builder")?;
+    let made = incus
+        .create_instance(&post)
+        .await
+        .doing("making the builder")?;
+    incus
+        .wait(&made, STEP)
+        .await
+        .doing("starting the builder")?;
 
-    let directory = FilePost { kind: FileKind::Directory, ..FilePost::root(0o755) };
-    incus.push_file(name, DIR, &directory, Vec::new()).await.doing("filling the builder")?;
+    let directory = FilePost {
+        kind: FileKind::Directory,
+        ..FilePost::root(0o755)
+    };
+    incus
+        .push_file(name, DIR, &directory, Vec::new())
+        .await
+        .doing("filling the builder")?;
     for (file, content, mode) in FILES {
         let path = format!("{DIR}/{file}");
-        let pushed = incus.push_file(name, &path, &FilePost::root(*mode), content.to_vec()).await;
+        let pushed = incus
+            .push_file(name, &path, &FilePost::root(*mode), content.to_vec())
+            .await;
         pushed.doing("filling the builder")?;
     }
 
-    let script = if docker { "prepare-docker.sh" } else { "prepare.sh" };
+    let script = if docker {
+        "prepare-docker.sh"
+    } else {
+        "prepare.sh"
+    };
     let command = format!("exec {DIR}/{script} > {LOG} 2>&1");
     let exec = Exec {
         environment: network(installation),
         ..Exec::new(["bash", "-c", &command])
     };
-    let code = incus.exec(name, &exec, SCRIPT).await.doing(format!("running {script}"))?;
+    let code = incus
+        .exec(name, &exec, SCRIPT)
+        .await
+        .doing(format!("running {script}"))?;
     if code != 0 {
         let log = incus.pull_file(name, LOG).await.unwrap_or_default();
-        let what = format!("{script} in a container on {} (exit {code})", installation.gateway);
-        return Err(SetupError::Command { what, evidence: tail(&log) });
+        let what = format!(
+            "{script} in a container on {} (exit {code})",
+            installation.gateway
+        );
+        return Err(SetupError::Command {
+            what,
+            evidence: tail(&log),
+        });
     }
 
-    let killed = incus.change_state(name, &StateChange::kill()).await.doing("the builder")?;
-    incus.wait(&killed, STEP).await.doing("stopping the builder")?;
+    let killed = incus
+        .change_state(name, &StateChange::kill())
+        .await
+        .doing("the builder")?;
+    incus
+        .wait(&killed, STEP)
+        .await
+        .doing("stopping the builder")?;
     template(incus, name).await.doing("the image's templates")?;
-    let kind = if docker { "with Docker" } else { "without Docker" };
+    let kind = if docker {
+        "with Docker"
+    } else {
+        "without Docker"
+    };
     let publish = ImagePublish {
-        source: PublishSource::Instance { name: name.to_owned() },
+        source: PublishSource::Instance {
+            name: name.to_owned(),
+        },
         // It is read on this host only, and unpacking what was not packed is quickest.
         compression_algorithm: Some("none".into()),
         aliases: Vec::new(),
@@ -112,22 +167,40 @@ async fn build(
             format!("Containarium: {image} {kind}"),
         )]),
     };
-    let begun = incus.publish_image(&publish).await.doing("publishing the image")?;
-    let done = incus.wait(&begun, STEP).await.doing("publishing the image")?;
+    let begun = incus
+        .publish_image(&publish)
+        .await
+        .doing("publishing the image")?;
+    let done = incus
+        .wait(&begun, STEP)
+        .await
+        .doing("publishing the image")?;
     let fingerprint = done.fingerprint().unwrap_or_default();
     let alias = engine::alias(image, docker);
-    incus.put_image_alias(&alias, fingerprint).await.doing("naming the image")?;
+    incus
+        .put_image_alias(&alias, fingerprint)
+        .await
+        .doing("naming the image")?;
     warm(incus, installation, &alias).await
 }
 
 fn builder(installation: &Installation, image: &str, name: &str) -> InstancePost {
     let device = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
     };
     let pool = installation.name.as_str();
     let devices = Devices::from([
-        ("root".to_owned(), device(&[("type", "disk"), ("path", "/"), ("pool", pool)])),
-        ("eth0".to_owned(), device(&[("type", "nic"), ("name", "eth0"), ("network", pool)])),
+        (
+            "root".to_owned(),
+            device(&[("type", "disk"), ("path", "/"), ("pool", pool)]),
+        ),
+        (
+            "eth0".to_owned(),
+            device(&[("type", "nic"), ("name", "eth0"), ("network", pool)]),
+        ),
     ]);
     // An image that is prepared already gets its address from its templates.
     let config = network(installation)
@@ -148,7 +221,10 @@ fn network(installation: &Installation) -> BTreeMap<String, String> {
     let gateway = installation.gateway;
     let own = std::net::Ipv4Addr::from(u32::from(gateway) + 1);
     BTreeMap::from([
-        ("ADDRESS".to_owned(), format!("{own}/{}", installation.prefix)),
+        (
+            "ADDRESS".to_owned(),
+            format!("{own}/{}", installation.prefix),
+        ),
         ("GATEWAY".to_owned(), gateway.to_string()),
         ("DNS".to_owned(), gateway.to_string()),
     ])
@@ -162,23 +238,29 @@ async fn template(incus: &Client, name: &str) -> Result<(), containarium_incus::
     }
     incus.put_instance_metadata(name, &metadata).await?;
     for (template, content) in TEMPLATES {
-        incus.put_instance_template(name, template, content.to_vec()).await?;
+        incus
+            .put_instance_template(name, template, content.to_vec())
+            .await?;
     }
     Ok(())
 }
 
 /// The first create from an image unpacks it into the pool, which takes seconds: done here, so
 /// that no user waits for it.
-async fn warm(
-    incus: &Client,
-    installation: &Installation,
-    alias: &str,
-) -> Result<(), SetupError> {
+async fn warm(incus: &Client, installation: &Installation, alias: &str) -> Result<(), SetupError> {
     let name = format!("{BUILDER}{}", Ulid::generate().to_string().to_lowercase());
-    let post = InstancePost { start: false, ..builder(installation, alias, &name) };
-    let made = incus.create_instance(&post).await.doing("unpacking the image")?;
+    let post = InstancePost {
+        start: false,
+        ..builder(installation, alias, &name)
+    };
+    let made = incus
+        .create_instance(&post)
+        .await
+        .doing("unpacking the image")?;
     incus.wait(&made, STEP).await.doing("unpacking the image")?;
-    remove_builder(incus, &name).await.doing("removing a builder")
+    remove_builder(incus, &name)
+        .await
+        .doing("removing a builder")
 }
 
 /// Removes a builder, running or not; that there is none is success.

@@ -22,7 +22,10 @@ pub async fn purge(
     };
     match incus.project(name).await {
         Ok(found) if ours(&found.value.config) => {
-            incus.delete_project(name, true).await.doing("removing the containers and images")?;
+            incus
+                .delete_project(name, true)
+                .await
+                .doing("removing the containers and images")?;
             report("containers, images and project: removed");
         }
         Ok(_) | Err(Incus::NotFound(_)) => {}
@@ -30,7 +33,10 @@ pub async fn purge(
     }
     match incus.network(name).await {
         Ok(found) if ours(&found.config) => {
-            incus.delete_network(name).await.doing("removing the bridge")?;
+            incus
+                .delete_network(name)
+                .await
+                .doing("removing the bridge")?;
             report("bridge: removed");
         }
         Ok(_) | Err(Incus::NotFound(_)) => {}
@@ -38,7 +44,10 @@ pub async fn purge(
     }
     match incus.storage_pool(name).await {
         Ok(found) if ours(&found.config) => {
-            incus.delete_storage_pool(name).await.doing("removing the storage pool")?;
+            incus
+                .delete_storage_pool(name)
+                .await
+                .doing("removing the storage pool")?;
             report("storage pool: removed");
         }
         Ok(_) | Err(Incus::NotFound(_)) => {}

@@ -15,7 +15,10 @@ impl Subnet {
         let (address, prefix) = text.split_once('/')?;
         let address: Ipv4Addr = address.parse().ok()?;
         let prefix: u8 = prefix.parse().ok().filter(|p| *p <= 32)?;
-        Some(Self { first: u32::from(address) & mask(prefix), prefix })
+        Some(Self {
+            first: u32::from(address) & mask(prefix),
+            prefix,
+        })
     }
 
     fn overlaps(self, other: Self) -> bool {
@@ -38,7 +41,11 @@ pub(super) fn routes(text: &str) -> Vec<Subnet> {
     let read = |line: &str| {
         let mut fields = line.split_whitespace();
         // The numbers are in the host's byte order, which is the network's reversed here.
-        let mut hex = |skip| u32::from_str_radix(fields.nth(skip)?, 16).ok().map(u32::swap_bytes);
+        let mut hex = |skip| {
+            u32::from_str_radix(fields.nth(skip)?, 16)
+                .ok()
+                .map(u32::swap_bytes)
+        };
         let (first, mask) = (hex(1)?, hex(5)?);
         let prefix = u8::try_from(mask.leading_ones()).ok()?;
         (prefix > 0).then_some(Subnet { first, prefix })
@@ -50,7 +57,10 @@ pub(super) fn routes(text: &str) -> Vec<Subnet> {
 /// offices and clouds begin to count.
 pub(super) fn free(used: &[Subnet]) -> Option<Subnet> {
     (64..=255_u32)
-        .map(|second| Subnet { first: (10 << 24) | (second << 16), prefix: 16 })
+        .map(|second| Subnet {
+            first: (10 << 24) | (second << 16),
+            prefix: 16,
+        })
         .find(|candidate| !used.iter().any(|used| used.overlaps(*candidate)))
 }
 
@@ -68,13 +78,19 @@ mod tests {
         );
         assert_eq!(routes.first(), Subnet::parse("192.0.2.0/24").as_ref());
         assert_eq!(routes.len(), 2);
-        assert_eq!(free(&routes).unwrap().gateway(), Ipv4Addr::new(10, 65, 0, 1));
+        assert_eq!(
+            free(&routes).unwrap().gateway(),
+            Ipv4Addr::new(10, 65, 0, 1)
+        );
         assert_eq!(free(&[Subnet::parse("10.0.0.0/8").unwrap()]), None);
     }
 
     #[test]
     fn a_small_route_inside_counts_too() {
-        let used = [Subnet::parse("10.64.7.9/32").unwrap(), Subnet::parse("10.65.0.1/16").unwrap()];
+        let used = [
+            Subnet::parse("10.64.7.9/32").unwrap(),
+            Subnet::parse("10.65.0.1/16").unwrap(),
+        ];
         assert_eq!(free(&used).unwrap().gateway(), Ipv4Addr::new(10, 66, 0, 1));
     }
 }

@@ -10,7 +10,10 @@ pub(super) fn window(subuid: &str) -> Option<(u32, u32)> {
     let ranges = subuid.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
         let user = fields.next()?;
-        let numbers = (fields.next()?.parse::<u64>().ok()?, fields.next()?.parse::<u64>().ok()?);
+        let numbers = (
+            fields.next()?.parse::<u64>().ok()?,
+            fields.next()?.parse::<u64>().ok()?,
+        );
         (user == "root" || user == "0").then_some(numbers)
     });
     let (start, count) = ranges.max_by_key(|(_, count)| *count)?;

@@ -96,15 +96,15 @@ impl Phase {
     }
 }
 
-const COLUMNS: &str =
-    "id, username, owner, phase, spec, address, uid_base, created_at, updated_at";
+const COLUMNS: &str = "id, username, owner, phase, spec, address, uid_base, created_at, updated_at";
 
 impl Store {
     /// Every container, by username.
     pub async fn containers(&self) -> Result<Vec<Record>, StoreError> {
         self.run(|db| {
-            let mut query =
-                db.prepare_cached(&format!("SELECT {COLUMNS} FROM containers ORDER BY username"))?;
+            let mut query = db.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM containers ORDER BY username"
+            ))?;
             let rows = query.query_map([], |row| Ok(read(row)))?;
             rows.map(|row| row?).collect()
         })
@@ -116,7 +116,9 @@ impl Store {
         let username = username.to_string();
         self.run(move |db| {
             let sql = format!("SELECT {COLUMNS} FROM containers WHERE username = ?1");
-            db.query_row(&sql, [username], |row| Ok(read(row))).optional()?.transpose()
+            db.query_row(&sql, [username], |row| Ok(read(row)))
+                .optional()?
+                .transpose()
         })
         .await
     }
@@ -163,7 +165,10 @@ impl Store {
     pub(crate) async fn touch(&self, id: &str, now: u64) -> Result<(), StoreError> {
         let id = id.to_owned();
         self.run(move |db| {
-            db.execute("UPDATE containers SET updated_at = ?2 WHERE id = ?1", params![id, now])?;
+            db.execute(
+                "UPDATE containers SET updated_at = ?2 WHERE id = ?1",
+                params![id, now],
+            )?;
             Ok(())
         })
         .await
@@ -217,8 +222,12 @@ fn reserve(
         .iter()
         .filter_map(|text: &String| text.parse().ok())
         .collect();
-    let last: Option<String> =
-        tx.query_row("SELECT last_address FROM installation", [], |row| row.get(0)).optional()?.flatten();
+    let last: Option<String> = tx
+        .query_row("SELECT last_address FROM installation", [], |row| {
+            row.get(0)
+        })
+        .optional()?
+        .flatten();
     let uids: Vec<u32> = column(tx, "SELECT uid_base FROM containers")?;
     let address = installation.free_address(&addresses, last.and_then(|text| text.parse().ok()));
     let (Some(address), Some(uid_base)) = (address, installation.free_uids(&uids)) else {
@@ -249,8 +258,17 @@ fn reserve(
             record.created_at,
         ],
     )?;
-    tx.execute("UPDATE installation SET last_address = ?1", [address.to_string()])?;
-    operations::insert(tx, &wanted.operation, OperationKind::Create, &record, &wanted.actor)?;
+    tx.execute(
+        "UPDATE installation SET last_address = ?1",
+        [address.to_string()],
+    )?;
+    operations::insert(
+        tx,
+        &wanted.operation,
+        OperationKind::Create,
+        &record,
+        &wanted.actor,
+    )?;
     Ok(Reserved::Held(Box::new(record)))
 }
 

@@ -57,7 +57,16 @@ impl Store {
                 "UPDATE containers SET phase = 'deleting', updated_at = ?2 WHERE id = ?1",
                 params![record.id, now],
             )?;
-            insert(&tx, &id, OperationKind::Delete, &Record { updated_at: now, ..record }, &actor)?;
+            insert(
+                &tx,
+                &id,
+                OperationKind::Delete,
+                &Record {
+                    updated_at: now,
+                    ..record
+                },
+                &actor,
+            )?;
             Ok(tx.commit()?)
         })
         .await

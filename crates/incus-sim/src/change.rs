@@ -1,0 +1,244 @@
+//! What is done to instances that are there: change, start, stop, freeze, delete. Making one is in
+//! `create.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::answer::{Answer, Asked, Refusal};
+use crate::fault::Fault;
+use crate::guest::Guest;
+use crate::instance::{Devices, Status};
+use crate::operation::{Step, Work, begin};
+use crate::sim::Shared;
+use crate::world::World;
+
+#[derive(Deserialize)]
+struct Patch {
+    #[serde(default)]
+    config: BTreeMap<String, Option<String>>,
+    #[serde(default)]
+    devices: Devices,
+    #[serde(default)]
+    description: Option<String>,
+}
+
+/// `PATCH /1.0/instances/NAME`: merges by key and by whole device.
+pub(crate) fn patch(shared: &Shared, asked: &Asked, name: &str) -> Result<Answer, Refusal> {
+    let (project, patch) = (asked.project(), asked.json::<Patch>()?);
+    let mut world = shared.world();
+    let version = world.next();
+    for (device, settings) in &patch.devices {
+        if !settings.contains_key("type") {
+            let text = format!(
+                "Invalid devices: Device validation failed for {device:?}: Failed loading device \
+                 {device:?}: Missing device type in config"
+            );
+            return Err(Refusal::new(500, text));
+        }
+        world.instance(&project, name)?;
+        world.check_nic(device, settings)?;
+    }
+    let instance = world.instance_mut(&project, name)?;
+    asked.check_tag(&instance.etag())?;
+    if let Some(word) = instance.busy {
+        return Err(busy(word));
+    }
+    for (key, value) in patch.config {
+        match value.filter(|value| !value.is_empty()) {
+            Some(value) => instance.config.insert(key, value),
+            None => instance.config.remove(&key),
+        };
+    }
+    instance.devices.extend(patch.devices);
+    instance.description = patch
+        .description
+        .unwrap_or(std::mem::take(&mut instance.description));
+    instance.version = version;
+    Ok(Answer::Sync(json!({})))
+}
+
+#[derive(Deserialize)]
+struct StatePut {
+    action: String,
+    #[serde(default)]
+    force: bool,
+}
+
+/// `PUT /1.0/instances/NAME/state`: that it is so already is told late.
+pub(crate) fn state(
+    shared: &Arc<Shared>,
+    asked: &Asked,
+    name: &str,
+    fault: Option<Fault>,
+) -> Result<Answer, Refusal> {
+    let (project, put) = (asked.project(), asked.json::<StatePut>()?);
+    let (status, under_way) = {
+        let world = shared.world();
+        let instance = world.instance(&project, name)?;
+        (instance.status, instance.busy)
+    };
+    let to = |word, status| become_(&project, name, word, status);
+    let start = |fault| starting(&project, name, fault);
+    let refuse = |code, text| (Err(Refusal::new(code, text)), Vec::new());
+    let (description, (so_far, steps)) = match (put.action.as_str(), status) {
+        ("start", Status::Stopped) => ("Starting instance", (Ok(()), vec![start(fault.clone())])),
+        ("start", _) => (
+            "Starting instance",
+            refuse(500, "The instance is already running"),
+        ),
+        ("stop", Status::Stopped) => (
+            "Stopping instance",
+            refuse(400, "The instance is already stopped"),
+        ),
+        ("stop", Status::Frozen) if !put.force => (
+            "Stopping instance",
+            refuse(500, "context deadline exceeded"),
+        ),
+        ("stop", _) => (
+            "Stopping instance",
+            (Ok(()), vec![to("stop", Status::Stopped)]),
+        ),
+        ("restart", Status::Stopped) => (
+            "Restarting instance",
+            refuse(400, "The instance is already stopped"),
+        ),
+        ("restart", _) => {
+            let steps = vec![to("restart", Status::Stopped), start(fault.clone())];
+            ("Restarting instance", (Ok(()), steps))
+        }
+        ("freeze", Status::Stopped) => (
+            "Freezing instance",
+            refuse(500, "The instance isn't running"),
+        ),
+        ("freeze", Status::Frozen) => (
+            "Freezing instance",
+            refuse(500, "The container is already frozen"),
+        ),
+        ("freeze", _) => (
+            "Freezing instance",
+            (Ok(()), vec![to("freeze", Status::Frozen)]),
+        ),
+        ("unfreeze", Status::Frozen) => (
+            "Unfreezing instance",
+            (Ok(()), vec![to("unfreeze", Status::Running)]),
+        ),
+        ("unfreeze", Status::Stopped) => (
+            "Unfreezing instance",
+            refuse(500, "The container isn't running"),
+        ),
+        ("unfreeze", _) => (
+            "Unfreezing instance",
+            refuse(500, "The container is already running"),
+        ),
+        (action, _) => return Err(Refusal::new(400, format!("Unknown action: '{action}'"))),
+    };
+    let so_far = under_way.map_or(so_far, |word| Err(busy(word)));
+    let work = Work {
+        description,
+        project: project.clone(),
+        name: name.to_owned(),
+        so_far,
+        steps,
+    };
+    Ok(begin(shared, work.with(fault)))
+}
+
+/// `DELETE /1.0/instances/NAME`: that it runs is told at once.
+pub(crate) fn delete(
+    shared: &Arc<Shared>,
+    asked: &Asked,
+    name: &str,
+    fault: Option<Fault>,
+) -> Result<Answer, Refusal> {
+    let project = asked.project();
+    let so_far = {
+        let world = shared.world();
+        let instance = world.instance(&project, name)?;
+        if instance.status != Status::Stopped {
+            return Err(Refusal::new(400, "Instance is running"));
+        }
+        instance.busy.map_or(Ok(()), |word| Err(busy(word)))
+    };
+    let key = (project.clone(), name.to_owned());
+    let remove: Step = (
+        "delete",
+        Box::new(move |world| {
+            world.instances.remove(&key);
+            Ok(())
+        }),
+    );
+    let (description, name) = ("Deleting instance", name.to_owned());
+    let work = Work {
+        description,
+        project,
+        name,
+        so_far,
+        steps: vec![remove],
+    };
+    Ok(begin(shared, work.with(fault)))
+}
+
+pub(crate) fn busy(word: &str) -> Refusal {
+    Refusal::new(
+        500,
+        format!("Instance is busy running a {word:?} operation"),
+    )
+}
+
+fn become_(project: &str, name: &str, word: &'static str, status: Status) -> Step {
+    let (project, name) = (project.to_owned(), name.to_owned());
+    let step = move |world: &mut World| {
+        let instance = world.instance_mut(&project, &name)?;
+        instance.status = status;
+        if status == Status::Stopped {
+            let guest = instance.guest.take();
+            world.ended.extend(guest);
+        }
+        Ok(())
+    };
+    (word, Box::new(step))
+}
+
+pub(crate) fn starting(project: &str, name: &str, fault: Option<Fault>) -> Step {
+    let (project, name) = (project.to_owned(), name.to_owned());
+    let step = move |world: &mut World| {
+        let address = world.instance(&project, &name)?.address();
+        if let Some(Fault::FailStart { code, text }) = fault {
+            return Err(Refusal::new(code, text));
+        }
+        let key = (project.clone(), name.clone());
+        let mut others = world.instances.iter().filter(|(other, _)| **other != key);
+        if let Some(address) = address
+            && others.any(|(_, other)| other.address() == Some(address))
+        {
+            let text = format!(
+                "Failed start validation for device \"eth0\": IP address \"{address}\" already \
+                 defined on another NIC"
+            );
+            return Err(Refusal::new(409, text));
+        }
+        let instance = world.instance_mut(&project, &name)?;
+        instance.started = Some(SystemTime::now());
+        instance
+            .config
+            .insert("volatile.last_state.power".to_owned(), "RUNNING".to_owned());
+        if let Some(Fault::DieAfterStart { console }) = fault {
+            instance.console = console;
+            return Ok(());
+        }
+        instance.guest = address.map(Guest::boot).transpose().map_err(|error| {
+            Refusal::new(
+                500,
+                format!("incus-sim cannot listen on {address:?}, port 22: {error}"),
+            )
+        })?;
+        instance.console = "incus-sim: this guest is only a banner\n".to_owned();
+        instance.status = Status::Running;
+        Ok(())
+    };
+    ("start", Box::new(step))
+}

@@ -1,0 +1,163 @@
+//! An instance: what it is, and what is told of it. What is done to it is in `change.rs`.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::guest::Guest;
+use crate::world::{Config, time};
+
+pub(crate) type Devices = BTreeMap<String, Config>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Stopped,
+    Running,
+    Frozen,
+}
+
+pub(crate) struct Instance {
+    pub(crate) name: String,
+    pub(crate) project: String,
+    pub(crate) description: String,
+    pub(crate) profiles: Vec<String>,
+    pub(crate) config: Config,
+    pub(crate) devices: Devices,
+    pub(crate) version: u64,
+    pub(crate) status: Status,
+    /// The operation under way.
+    pub(crate) busy: Option<&'static str>,
+    pub(crate) made: SystemTime,
+    pub(crate) started: Option<SystemTime>,
+    pub(crate) console: String,
+    pub(crate) guest: Option<Guest>,
+}
+
+impl Instance {
+    /// The pinned address of its first NIC that has one.
+    pub(crate) fn address(&self) -> Option<Ipv4Addr> {
+        self.devices
+            .values()
+            .find_map(|device| device.get("ipv4.address")?.parse().ok())
+    }
+
+    pub(crate) fn etag(&self) -> String {
+        format!("\"{:08x}\"", self.version)
+    }
+
+    /// Memory in use, in bytes: what a booted Debian takes.
+    pub(crate) fn memory(&self) -> u64 {
+        if self.status == Status::Stopped {
+            0
+        } else {
+            58 << 20
+        }
+    }
+
+    /// Disk in use, in bytes.
+    pub(crate) fn disk(&self) -> u64 {
+        80 << 10
+    }
+
+    fn status(&self) -> (&'static str, u16) {
+        match self.status {
+            Status::Stopped => ("Stopped", 102),
+            Status::Running => ("Running", 103),
+            Status::Frozen => ("Frozen", 110),
+        }
+    }
+
+    /// Without state.
+    pub(crate) fn json(&self) -> Value {
+        let (status, code) = self.status();
+        let used = self
+            .started
+            .map_or_else(|| "1970-01-01T00:00:00Z".to_owned(), time);
+        json!({"name": self.name, "project": self.project, "type": "container",
+            "status": status, "status_code": code, "description": self.description,
+            "architecture": "x86_64", "ephemeral": false, "stateful": false, "location": "none",
+            "profiles": self.profiles, "config": self.config, "expanded_config": self.config,
+            "devices": self.devices, "expanded_devices": self.devices,
+            "created_at": time(self.made), "last_used_at": used})
+    }
+
+    /// With state.
+    pub(crate) fn full(&self) -> Value {
+        let mut json = self.json();
+        if let Some(json) = json.as_object_mut() {
+            json.insert("state".to_owned(), self.state());
+            json.insert("snapshots".to_owned(), Value::Null);
+            json.insert("backups".to_owned(), Value::Null);
+        }
+        json
+    }
+
+    pub(crate) fn state(&self) -> Value {
+        let (status, code) = self.status();
+        let size = |config: &Config, key| config.get(key).map_or(0, |text| bytes(text));
+        let root = self
+            .devices
+            .get("root")
+            .map_or(0, |root| size(root, "size"));
+        let disk = json!({"root": {"usage": self.disk(), "total": root}});
+        if self.status == Status::Stopped {
+            return json!({"status": status, "status_code": code, "pid": 0, "processes": 0,
+                "disk": disk, "network": null, "started_at": "0001-01-01T00:00:00Z",
+                "cpu": {"usage": 0, "allocated_time": 0},
+                "memory": {"usage": 0, "usage_peak": 0, "total": 0, "swap_usage": 0}});
+        }
+        let started = self.started.unwrap_or(self.made);
+        let up = started.elapsed().unwrap_or_default();
+        let limit = match size(&self.config, "limits.memory") {
+            0 => 64 << 30,
+            limit => limit,
+        };
+        let address = |address: &str, netmask: &str, scope: &str| json!({"family": "inet", "address": address, "netmask": netmask, "scope": scope});
+        let link = |addresses: Vec<Value>, kind: &str| {
+            json!({"addresses": addresses, "hwaddr": "", "host_name": "", "mtu": 1500,
+                "state": "up", "type": kind, "counters": {"bytes_received": 0, "bytes_sent": 0,
+                "packets_received": 0, "packets_sent": 0}})
+        };
+        let mut network = BTreeMap::from([(
+            "lo".to_owned(),
+            link(vec![address("127.0.0.1", "8", "local")], "loopback"),
+        )]);
+        for (name, device) in &self.devices {
+            if device.get("type").map(String::as_str) == Some("nic") {
+                let pinned = device
+                    .get("ipv4.address")
+                    .map(|ip| address(ip, "16", "global"));
+                let name = device.get("name").unwrap_or(name);
+                network.insert(
+                    name.clone(),
+                    link(pinned.into_iter().collect(), "broadcast"),
+                );
+            }
+        }
+        json!({"status": status, "status_code": code, "pid": 1000, "processes": 12, "disk": disk,
+            "network": network, "started_at": time(started),
+            "cpu": {"usage": up.as_nanos() as u64 / 100, "allocated_time": 1_000_000_000},
+            "memory": {"usage": self.memory(), "usage_peak": self.memory(), "total": limit,
+                "swap_usage": 0}})
+    }
+}
+
+/// Bytes from Incus's sizes, such as `512MiB`; 0 for what is none.
+pub(crate) fn bytes(text: &str) -> u64 {
+    let units = [
+        ("KiB", 1_u64 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+    ];
+    let (number, unit) = units
+        .into_iter()
+        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
+        .unwrap_or((text, 1));
+    number
+        .trim()
+        .parse::<u64>()
+        .map_or(0, |number| number.saturating_mul(unit))
+}

@@ -1,0 +1,170 @@
+//! Operations: begun at once, ended late, forgotten 5 s after their end.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::answer::{Answer, Refusal};
+use crate::fault::Fault;
+use crate::sim::Shared;
+use crate::world::{World, time};
+
+/// How long incusd keeps the record of an operation that has ended.
+const KEPT: Duration = Duration::from_millis(5050);
+
+type Outcome = Result<(), Refusal>;
+
+/// What is known of an operation.
+pub(crate) struct Record {
+    id: String,
+    description: &'static str,
+    resource: String,
+    begun: SystemTime,
+    ended: watch::Sender<Option<Outcome>>,
+}
+
+/// A step of an operation: the word with which its instance is busy meanwhile, and what it does.
+pub(crate) type Step = (&'static str, Box<dyn FnOnce(&mut World) -> Outcome + Send>);
+
+impl Record {
+    pub(crate) fn json(&self) -> Value {
+        let (status, code, err) = match &*self.ended.borrow() {
+            None => ("Running", 103, String::new()),
+            Some(Ok(())) => ("Success", 200, String::new()),
+            Some(Err(refusal)) => ("Failure", 400, refusal.text.clone()),
+        };
+        json!({"id": self.id, "class": "task", "description": self.description, "status": status,
+            "status_code": code, "resources": {"instances": [self.resource]}, "metadata": null,
+            "may_cancel": false, "err": err, "location": "none",
+            "created_at": time(self.begun), "updated_at": time(self.begun)})
+    }
+}
+
+/// What an operation does and to which instance.
+pub(crate) struct Work {
+    pub(crate) description: &'static str,
+    pub(crate) project: String,
+    pub(crate) name: String,
+    /// What is already known: a failure here is told late, and the steps are not taken.
+    pub(crate) so_far: Outcome,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Work {
+    /// Makes the work fail as wanted.
+    pub(crate) fn with(mut self, fault: Option<Fault>) -> Self {
+        if let Some(Fault::FailLate { code, text }) = fault {
+            self.so_far = Err(Refusal::new(code, text));
+        }
+        self
+    }
+}
+
+/// Begins an operation and answers with its record; the rest goes on by itself.
+pub(crate) fn begin(shared: &Arc<Shared>, work: Work) -> Answer {
+    let mut world = shared.world();
+    let id = format!("51000000-0000-4000-8000-{:012x}", world.next());
+    let record = Record {
+        id: id.clone(),
+        description: work.description,
+        resource: format!("/1.0/instances/{}", work.name),
+        begun: SystemTime::now(),
+        ended: watch::Sender::new(None),
+    };
+    let json = record.json();
+    world.operations.insert(id.clone(), record);
+    if work.so_far.is_ok()
+        && let Some((word, _)) = work.steps.first()
+        && let Ok(instance) = world.instance_mut(&work.project, &work.name)
+    {
+        instance.busy = Some(word);
+    }
+    let latency = world.latency;
+    drop(world);
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        let Work {
+            project,
+            name,
+            so_far: mut outcome,
+            steps,
+            ..
+        } = work;
+        let taken = outcome.is_ok();
+        for (word, step) in steps {
+            if outcome.is_err() {
+                break;
+            }
+            if let Ok(instance) = shared.world().instance_mut(&project, &name) {
+                instance.busy = Some(word);
+            }
+            tokio::time::sleep(latency).await;
+            outcome = step(&mut shared.world());
+            let ended = std::mem::take(&mut shared.world().ended);
+            for guest in ended {
+                guest.end().await;
+            }
+        }
+        {
+            let mut world = shared.world();
+            if taken && let Ok(instance) = world.instance_mut(&project, &name) {
+                instance.busy = None;
+            }
+            if let Some(record) = world.operations.get(&id) {
+                record.ended.send_replace(Some(outcome));
+            }
+        }
+        tokio::time::sleep(KEPT).await;
+        shared.world().operations.remove(&id);
+    });
+    Answer::Async(json)
+}
+
+/// The record of an operation.
+pub(crate) fn get(shared: &Shared, id: &str) -> Result<Answer, Refusal> {
+    let world = shared.world();
+    world
+        .operations
+        .get(id)
+        .map(|record| Answer::Sync(record.json()))
+        .ok_or_else(gone)
+}
+
+/// Waits for the end of an operation; without a timeout for ever.
+pub(crate) async fn wait(
+    shared: &Shared,
+    id: &str,
+    timeout: Option<Duration>,
+) -> Result<Answer, Refusal> {
+    let mut ended = {
+        let world = shared.world();
+        world.operations.get(id).ok_or_else(gone)?.ended.subscribe()
+    };
+    let end = async {
+        // The sender goes when the record does.
+        let outcome = ended
+            .wait_for(Option::is_some)
+            .await
+            .map_err(|_forgotten| gone())?;
+        Ok(outcome.clone())
+    };
+    let outcome = match timeout {
+        None => end.await?,
+        Some(timeout) => match tokio::time::timeout(timeout, end).await {
+            Ok(outcome) => outcome?,
+            Err(_elapsed) => {
+                return Ok(Answer::Late(Refusal::new(500, "context deadline exceeded")));
+            }
+        },
+    };
+    match outcome {
+        Some(Err(refusal)) => Ok(Answer::Late(refusal)),
+        Some(Ok(())) | None => get(shared, id),
+    }
+}
+
+fn gone() -> Refusal {
+    Refusal::new(404, "Operation not found")
+}

@@ -1,0 +1,163 @@
+//! The handle: starts the sim, gives it images and faults, and ends it when dropped.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::answer::{Asked, Body, response};
+use crate::fault::{Fault, On};
+use crate::route;
+use crate::world::{Image, Thing, World};
+
+/// What all connections and operations share.
+pub(crate) struct Shared {
+    world: Mutex<World>,
+    hung: watch::Sender<bool>,
+}
+
+impl Shared {
+    /// Never held across an `.await`.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running sim. Dropping it closes its socket and stops its instances.
+pub struct Sim {
+    socket: PathBuf,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl Sim {
+    /// Starts an empty Incus, with the project `default`, on `dir/unix.socket`. Call it within a
+    /// Tokio runtime.
+    pub fn start(dir: &Path) -> io::Result<Self> {
+        let socket = dir.join("unix.socket");
+        let listener = UnixListener::bind(&socket)?;
+        let mut world = World::default();
+        let project = Thing {
+            name: "default".to_owned(),
+            ..Thing::default()
+        };
+        world.projects.insert(project.name.clone(), project);
+        let shared = Arc::new(Shared {
+            world: Mutex::new(world),
+            hung: watch::Sender::new(false),
+        });
+        let task = tokio::spawn(serve(listener, shared.clone()));
+        Ok(Self {
+            socket,
+            shared,
+            task,
+        })
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Adds an image with this alias and these properties; answers with its fingerprint. An alias
+    /// that another image has moves.
+    pub fn add_image(&self, alias: &str, properties: &[(&str, &str)]) -> String {
+        let mut world = self.shared.world();
+        let fingerprint = format!("51{:062x}", world.next());
+        for image in &mut world.images {
+            image.aliases.retain(|name| name != alias);
+        }
+        let properties: BTreeMap<_, _> = properties
+            .iter()
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect();
+        world.images.push(Image {
+            fingerprint: fingerprint.clone(),
+            aliases: vec![alias.to_owned()],
+            properties,
+            made: SystemTime::now(),
+        });
+        fingerprint
+    }
+
+    /// Makes the next request of this kind go wrong. Several wait in turn.
+    pub fn fail_next(&self, on: On, fault: Fault) {
+        self.shared.world().faults.push((on, fault));
+    }
+
+    /// While it hangs, connections are taken and requests read, but nothing is done and nothing
+    /// answered; afterwards those whose client still waits are.
+    pub fn hang(&self, hung: bool) {
+        self.shared.hung.send_replace(hung);
+    }
+
+    /// Drops the records of all operations, as a restart of incusd does. Operations go on; who waits
+    /// for them is told that there is no such operation.
+    pub fn forget_operations(&self) {
+        self.shared.world().operations.clear();
+    }
+
+    /// Makes each step of an operation (create, start, stop, delete) take this long. At first they
+    /// take no time.
+    pub fn set_latency(&self, latency: Duration) {
+        self.shared.world().latency = latency;
+    }
+
+    /// Stops an instance as if its init had died, with this on its console.
+    pub fn kill_guest(&self, project: &str, name: &str, console: &str) {
+        let mut world = self.shared.world();
+        if let Ok(instance) = world.instance_mut(project, name) {
+            instance.status = crate::instance::Status::Stopped;
+            instance.console.push_str(console);
+            instance.guest = None;
+        }
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        self.task.abort();
+        let mut world = self.shared.world();
+        world.instances.clear();
+        world.operations.clear();
+        drop(world);
+        let _gone = std::fs::remove_file(&self.socket);
+    }
+}
+
+async fn serve(listener: UnixListener, shared: Arc<Shared>) {
+    // Dropped with this task, and the connections with it.
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        while connections.try_join_next().is_some() {}
+        connections.spawn(talk(stream, shared.clone()));
+    }
+}
+
+async fn talk(stream: UnixStream, shared: Arc<Shared>) {
+    let service = service_fn(|request| {
+        let shared = shared.clone();
+        async move {
+            let asked = Asked::read(request).await?;
+            // The sender is in `shared`, so this cannot end early.
+            let mut hung = shared.hung.subscribe();
+            drop(hung.wait_for(|hung| !hung).await);
+            let fault = shared.world().fault(route::kind(&asked));
+            let cut = fault == Some(Fault::CutAnswer);
+            let response = response(route::answer(&shared, &asked, fault).await);
+            Ok::<_, hyper::Error>(response.map(|body| Body::new(body, cut)))
+        }
+    });
+    // A client that hangs up is its own affair.
+    let _ended = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}

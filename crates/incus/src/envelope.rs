@@ -1,0 +1,97 @@
+//! Incus's envelope around every JSON answer, and the verdict on it.
+//!
+//! `type` and `error_code` of the body decide; the HTTP status does not, because a failed operation
+//! comes with 200.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::nullable::nullable;
+use crate::operation::Operation;
+use crate::transport::Reply;
+
+#[derive(Debug, Deserialize)]
+struct Envelope {
+    #[serde(rename = "type")]
+    kind: Kind,
+    #[serde(default, deserialize_with = "nullable")]
+    error_code: u16,
+    #[serde(default, deserialize_with = "nullable")]
+    error: String,
+    #[serde(default)]
+    metadata: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Sync,
+    Async,
+    Error,
+}
+
+/// What Incus said: done, accepted, or no.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Done; the metadata of the answer.
+    Sync(Value),
+    /// Accepted; the operation.
+    Async(Value),
+    /// Refused, or failed; the caller knows which and makes the [`Error`].
+    No {
+        /// `error_code`, or the HTTP status where it is 0.
+        code: u16,
+        /// Incus's sentence.
+        text: String,
+    },
+}
+
+impl Verdict {
+    /// Reads the envelope of an answer.
+    pub(crate) fn of(reply: &Reply) -> Result<Self> {
+        let envelope: Envelope = serde_json::from_slice(&reply.body).map_err(|error| {
+            let start = reply.body.get(..120).unwrap_or(&reply.body);
+            let start = String::from_utf8_lossy(start);
+            Error::Protocol(format!(
+                "HTTP {}, {error}, in {start:?}",
+                reply.status.as_u16()
+            ))
+        })?;
+        Ok(match envelope.kind {
+            Kind::Sync => Verdict::Sync(envelope.metadata),
+            Kind::Async => Verdict::Async(envelope.metadata),
+            Kind::Error => Verdict::No {
+                code: match envelope.error_code {
+                    0 => reply.status.as_u16(),
+                    code => code,
+                },
+                text: envelope.error,
+            },
+        })
+    }
+
+    /// The metadata of a call that is done when it answers.
+    pub(crate) fn done<T: DeserializeOwned>(self) -> Result<T> {
+        match self {
+            Verdict::Sync(metadata) => decode(metadata),
+            Verdict::Async(_) => Err(Error::Protocol("an operation came unasked".to_owned())),
+            Verdict::No { code, text } => Err(Error::refused(code, text)),
+        }
+    }
+
+    /// The operation of a call that is only accepted when it answers.
+    pub(crate) fn accepted(self) -> Result<Operation> {
+        match self {
+            Verdict::Async(metadata) => decode(metadata),
+            Verdict::Sync(_) => Err(Error::Protocol("no operation came".to_owned())),
+            Verdict::No { code, text } => Err(Error::refused(code, text)),
+        }
+    }
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(metadata: Value) -> Result<T> {
+    serde_json::from_value(metadata)
+        .map_err(|error| Error::Protocol(format!("metadata of another shape: {error}")))
+}
