@@ -115,9 +115,8 @@ impl Containarium {
                 Ok(()) | Err(containarium_incus::Error::Stopped(_)) => return Ok(()),
                 Err(e) => tracing::debug!(%instance, error = %e, "did not shut down"),
             }
-            match self.inner.engine.state(&instance).await? {
-                Some(State::Stopped) => return Ok(()),
-                Some(_) | None => {}
+            if self.inner.engine.state(&instance).await? == Some(State::Stopped) {
+                return Ok(());
             }
         }
         Err(Error::StillRunning {

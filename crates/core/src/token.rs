@@ -114,7 +114,7 @@ pub fn mint(
     };
     // `cut -d. -f2 | base64 -d` is how people look into a token; base64 wants whole groups.
     let mut json = to_json(&claims);
-    while json.len() % 3 != 0 {
+    while !json.len().is_multiple_of(3) {
         claims.jti.push('0');
         json = to_json(&claims);
     }

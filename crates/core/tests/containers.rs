@@ -1,0 +1,401 @@
+//! Containers on an incusd in memory: what a create holds, what a failure leaves, who is told what.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::time::Duration;
+
+use containarium_contract::{
+    CreateContainer, DeleteContainer, EngineHealth, GetContainer, ListContainers, StartContainer,
+    State, StopContainer,
+};
+use containarium_core::{Containarium, Error, Incus, Installation, Principal, Role, Step, Store};
+use containarium_incus::{NetworkPost, ProjectPost, StoragePoolPost};
+use containarium_incus_sim::{Fault, On, Sim};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout};
+
+/// An installation on a sim; `subnet` keeps tests that run side by side apart.
+struct Bed {
+    sim: Sim,
+    incus: Incus,
+    core: Containarium,
+    dir: TempDir,
+}
+
+async fn bed(subnet: u8) -> Bed {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = Sim::start(dir.path()).unwrap();
+    let incus = Incus::unix(sim.socket());
+    let config = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+    let name = "containarium".to_owned();
+    let project = ProjectPost {
+        name: name.clone(),
+        ..ProjectPost::default()
+    };
+    incus.create_project(&project).await.unwrap();
+    let pool = StoragePoolPost {
+        name: name.clone(),
+        driver: "btrfs".into(),
+        config: config("size", "100GiB"),
+        ..StoragePoolPost::default()
+    };
+    incus.create_storage_pool(&pool).await.unwrap();
+    let network = NetworkPost {
+        name: name.clone(),
+        kind: "bridge".into(),
+        config: config("ipv4.address", &format!("127.{subnet}.0.1/16")),
+        ..NetworkPost::default()
+    };
+    incus.create_network(&network).await.unwrap();
+    for kind in ["plain", "docker"] {
+        sim.add_image(&format!("containarium/{kind}/local/debian/12"), &[]);
+    }
+    let store = Store::open(&dir.path().join("state")).unwrap();
+    let installation = Installation {
+        id: "01".into(),
+        name,
+        gateway: std::net::Ipv4Addr::new(127, subnet, 0, 1),
+        prefix: 16,
+        uid_first: 1_000_000,
+        uid_ranges: 100,
+        default_image: "local:debian/12".parse().unwrap(),
+    };
+    store.set_installation(&installation).await.unwrap();
+    let core = Containarium::open(store, &incus).await.unwrap();
+    Bed {
+        sim,
+        incus,
+        core,
+        dir,
+    }
+}
+
+impl Bed {
+    async fn create(&self, who: &Principal, ask: Value) -> Result<String, Error> {
+        let ask: CreateContainer = serde_json::from_value(ask).unwrap();
+        self.core.create(who, ask).await.map(|made| made.message)
+    }
+
+    /// Usernames that the store knows, and how many instances the engine has.
+    async fn there(&self) -> (Vec<String>, usize) {
+        let all = self
+            .core
+            .list(&admin(), ListContainers::default())
+            .await
+            .unwrap();
+        let instances = self
+            .incus
+            .in_project("containarium")
+            .instances()
+            .await
+            .unwrap();
+        let names = all
+            .containers
+            .iter()
+            .map(|c| c.username.to_string())
+            .collect();
+        (names, instances.len())
+    }
+
+    /// Waits until nothing is there: what could not be undone at once is undone soon after.
+    async fn emptied(&self) {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let there = self.there().await;
+            if there == (vec![], 0) {
+                return;
+            }
+            assert!(Instant::now() < end, "still there: {there:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn who(subject: &str, role: Role) -> Principal {
+    Principal {
+        subject: subject.parse().unwrap(),
+        roles: vec![role],
+    }
+}
+
+fn admin() -> Principal {
+    who("root", Role::Admin)
+}
+
+fn get(name: &str) -> GetContainer {
+    GetContainer {
+        username: name.parse().unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn a_container_lives_from_create_to_delete() {
+    let bed = bed(101).await;
+    let message = bed
+        .create(&admin(), json!({"username": "alice"}))
+        .await
+        .unwrap();
+    assert!(message.contains("no SSH key"), "{message}");
+    let found = bed.core.get(&admin(), get("alice")).await.unwrap();
+    assert_eq!(found.container.state, Some(State::Running));
+    assert_eq!(found.container.owner.as_str(), "alice");
+
+    let stop: StopContainer = serde_json::from_value(json!({"username": "alice"})).unwrap();
+    let stopped = bed.core.stop(&admin(), stop.clone()).await.unwrap();
+    assert_eq!(stopped.container.state, Some(State::Stopped));
+    assert!(
+        bed.core
+            .stop(&admin(), stop)
+            .await
+            .unwrap()
+            .message
+            .contains("already")
+    );
+
+    let start = StartContainer {
+        username: "alice".parse().unwrap(),
+    };
+    let started = bed.core.start(&admin(), start.clone()).await.unwrap();
+    assert_eq!(started.container.state, Some(State::Running));
+    assert!(
+        bed.core
+            .start(&admin(), start)
+            .await
+            .unwrap()
+            .message
+            .contains("already")
+    );
+
+    let delete = |force| DeleteContainer {
+        username: "alice".parse().unwrap(),
+        force,
+    };
+    let refused = bed.core.delete(&admin(), delete(false)).await.unwrap_err();
+    assert!(matches!(refused, Error::NotStopped(_)), "{refused}");
+    bed.core.delete(&admin(), delete(true)).await.unwrap();
+    assert_eq!(bed.there().await, (vec![], 0));
+    let gone = bed.core.get(&admin(), get("alice")).await.unwrap_err();
+    assert!(matches!(gone, Error::NoContainer(_)), "{gone}");
+}
+
+#[tokio::test]
+async fn a_container_asked_for_twice_at_once_is_made_once() {
+    let bed = bed(102).await;
+    let admin = admin();
+    let (a, b) = tokio::join!(
+        bed.create(&admin, json!({"username": "alice"})),
+        bed.create(&admin, json!({"username": "alice"}))
+    );
+    let lost = [a.err(), b.err()].into_iter().flatten().collect::<Vec<_>>();
+    assert!(matches!(lost.as_slice(), [Error::NameTaken(_)]), "{lost:?}");
+    assert_eq!(bed.there().await, (vec!["alice".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn a_create_that_fails_leaves_nothing_and_says_where_and_why() {
+    let bed = bed(103).await;
+    let late = Fault::FailLate {
+        code: 500,
+        text: "boom".into(),
+    };
+    let start = Fault::FailStart {
+        code: 500,
+        text: "no such device".into(),
+    };
+    let dies = Fault::DieAfterStart {
+        console: "Exiting PID 1".into(),
+    };
+    for (fault, at, says) in [
+        (late, Step::Engine, "boom"),
+        (start, Step::Engine, "no such device"),
+        (dies, Step::Boot, "Exiting PID 1"),
+    ] {
+        bed.sim.fail_next(On::Create, fault);
+        let failed = bed
+            .create(&admin(), json!({"username": "alice"}))
+            .await
+            .unwrap_err();
+        let Error::Step { step, .. } = &failed else {
+            panic!("{failed:?}")
+        };
+        assert_eq!(*step, at);
+        assert!(failed.to_string().contains(says), "{failed}");
+        assert_eq!(bed.there().await, (vec![], 0));
+    }
+    bed.create(&admin(), json!({"username": "alice"}))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_never_came_is_not_taken_for_a_create_that_left_nothing() {
+    let bed = bed(104).await;
+    bed.sim.fail_next(On::Create, Fault::CutAnswer);
+    let failed = bed
+        .create(&admin(), json!({"username": "alice"}))
+        .await
+        .unwrap_err();
+    assert!(matches!(failed, Error::EngineAway(_)), "{failed:?}");
+    bed.emptied().await;
+    bed.create(&admin(), json!({"username": "alice"}))
+        .await
+        .unwrap();
+}
+
+/// A create that fails, and whose instance cannot be deleted at the first try.
+async fn left_behind(bed: &Bed) {
+    bed.sim.fail_next(
+        On::Create,
+        Fault::FailStart {
+            code: 500,
+            text: "no".into(),
+        },
+    );
+    bed.sim.fail_next(
+        On::Delete,
+        Fault::FailLate {
+            code: 500,
+            text: "not empty".into(),
+        },
+    );
+    bed.create(&admin(), json!({"username": "alice"}))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        bed.there().await,
+        (vec!["alice".to_owned()], 1),
+        "still being removed"
+    );
+}
+
+#[tokio::test]
+async fn a_failed_create_that_cannot_be_undone_now_is_undone_later() {
+    let bed = bed(105).await;
+    left_behind(&bed).await;
+    bed.emptied().await;
+}
+
+#[tokio::test]
+async fn a_daemon_takes_up_the_removals_of_the_one_before() {
+    let bed = bed(106).await;
+    left_behind(&bed).await;
+    bed.core.close(Duration::from_secs(5)).await;
+    assert_eq!(bed.there().await.1, 1);
+    let store = Store::open(&bed.dir.path().join("state")).unwrap();
+    let _next = Containarium::open(store, &bed.incus).await.unwrap();
+    bed.emptied().await;
+}
+
+#[tokio::test]
+async fn a_missing_image_is_named_with_what_is_there_instead() {
+    let bed = bed(107).await;
+    let ask = json!({"username": "alice", "image": "images:ubuntu/24.04"});
+    let failed = bed.create(&admin(), ask).await.unwrap_err();
+    let Error::ImageUnavailable { available, .. } = failed else {
+        panic!("{failed:?}")
+    };
+    assert_eq!(available, ["local:debian/12".parse().unwrap()]);
+    assert_eq!(bed.there().await, (vec![], 0));
+}
+
+#[tokio::test]
+async fn what_the_host_does_not_have_is_capped_and_said() {
+    let bed = bed(108).await;
+    let resources = json!({"cpu": 4096, "memory": "900TB", "disk": "900TB"});
+    let ask = json!({"username": "alice", "resources": resources});
+    let message = bed.create(&admin(), ask).await.unwrap();
+    assert_eq!(message.matches("capped").count(), 3, "{message}");
+    let shown = bed
+        .core
+        .get(&admin(), get("alice"))
+        .await
+        .unwrap()
+        .container
+        .resources;
+    let pool = bed.incus.storage_pool_resources("containarium").await.unwrap();
+    assert_eq!(shown.disk.bytes(), pool.total);
+}
+
+#[tokio::test]
+async fn owners_see_their_own_and_others_are_told_nothing() {
+    let bed = bed(109).await;
+    let (alice, bob) = (who("alice", Role::User), who("bob", Role::User));
+    bed.create(&alice, json!({"username": "dev"}))
+        .await
+        .unwrap();
+    let own = bed.core.get(&alice, get("dev")).await.unwrap();
+    assert_eq!(own.container.owner.as_str(), "alice");
+    for name in ["dev", "nix"] {
+        let told = bed.core.get(&bob, get(name)).await.unwrap_err();
+        assert!(matches!(told, Error::NoContainer(_)), "{told:?}");
+    }
+    assert_eq!(
+        bed.core
+            .list(&bob, ListContainers::default())
+            .await
+            .unwrap()
+            .total_count,
+        0
+    );
+    let taken = bed
+        .create(&bob, json!({"username": "dev"}))
+        .await
+        .unwrap_err();
+    assert!(matches!(taken, Error::NameTaken(_)), "{taken:?}");
+    let ask = json!({"username": "x", "owner": "alice"});
+    let refused = bed.create(&bob, ask).await.unwrap_err();
+    assert!(matches!(refused, Error::ForeignOwner), "{refused:?}");
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged() {
+    let bed = bed(110).await;
+    for name in ["a", "b", "c"] {
+        let ask = json!({"username": name, "labels": {"first": (name == "a").to_string()}});
+        bed.create(&admin(), ask).await.unwrap();
+    }
+    let list = async |ask: Value| {
+        let ask: ListContainers = serde_json::from_value(ask).unwrap();
+        let page = bed.core.list(&admin(), ask).await.unwrap();
+        let names: Vec<_> = page
+            .containers
+            .iter()
+            .map(|c| c.username.to_string())
+            .collect();
+        (
+            names.join(" "),
+            page.total_count,
+            page.next_cursor.map(|c| c.to_string()),
+        )
+    };
+    let next = Some("b".to_owned());
+    assert_eq!(list(json!({"limit": 2})).await, ("a b".into(), 3, next));
+    assert_eq!(
+        list(json!({"limit": 2, "cursor": "b"})).await,
+        ("c".into(), 3, None)
+    );
+    assert_eq!(
+        list(json!({"label": "first=true"})).await,
+        ("a".into(), 1, None)
+    );
+    assert_eq!(list(json!({"label": "first"})).await.1, 3);
+    assert_eq!(list(json!({"owner": "b"})).await, ("b".into(), 1, None));
+    assert_eq!(list(json!({"state": "stopped"})).await.1, 0);
+}
+
+#[tokio::test]
+async fn while_the_engine_hangs_reads_tell_what_the_store_knows() {
+    let bed = bed(111).await;
+    bed.create(&admin(), json!({"username": "alice"}))
+        .await
+        .unwrap();
+    bed.sim.hang(true);
+    let admin = admin();
+    let found = timeout(Duration::from_secs(20), bed.core.get(&admin, get("alice")));
+    let found = found.await.unwrap().unwrap();
+    assert_eq!(
+        (found.engine, found.container.state),
+        (EngineHealth::Unreachable, None)
+    );
+}
