@@ -1,2 +1,51 @@
-//! cli
-fn main() {}
+//! `containarium`: the command for people and scripts. Reading the command line and ending; the rest
+//! is a file a command.
+
+mod command;
+mod connect;
+mod create;
+mod daemon;
+mod delete;
+mod engine_socket;
+mod failure;
+mod get;
+mod info;
+mod init;
+mod jwt_secret;
+mod list;
+mod metrics;
+mod output;
+mod progress;
+mod purge;
+mod size;
+mod ssh_key;
+mod start;
+mod state;
+mod stop;
+mod table;
+mod token;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    command::Cli,
+    failure::{Exit, Failure},
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => Err(Failure::new(Exit::Other, error.to_string())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.told(),
+    }
+}

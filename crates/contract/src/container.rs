@@ -36,7 +36,7 @@ pub enum State {
 
 /// What a container may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Resources {
     /// CPU cores, such as "4"
     pub cpu: Cpus,

@@ -1,1 +1,32 @@
-//! mcp
+//! Containarium as tools for a model: MCP over the REST API.
+//!
+//! [`Tools`] answers MCP requests by calling a daemon through [`containarium_client::Client`];
+//! [`serve`] does so over two byte streams, which the `mcp-server` program makes its stdin and
+//! stdout. Both eras of the protocol are spoken: the `initialize` handshake (up to 2025-11-25) and
+//! `server/discover` with metadata in every request (2026-07-28).
+//!
+//! Nothing is decided here: a tool's arguments become a request, its answer is the REST answer.
+
+mod create;
+mod debug_log;
+mod delete;
+mod get;
+mod info;
+mod instructions;
+mod list;
+mod metrics;
+mod progress;
+mod repair;
+mod schema;
+mod serve;
+mod settings;
+mod start;
+mod stdio;
+mod stop;
+mod tool;
+mod tools;
+
+pub use debug_log::DebugLog;
+pub use serve::{ServeError, serve};
+pub use settings::{BadSettings, Settings};
+pub use tools::Tools;

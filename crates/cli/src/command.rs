@@ -1,0 +1,228 @@
+//! The command line as a whole: which commands there are, and what they have in common.
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    connect::Connect,
+    create::Create,
+    daemon::Daemon,
+    delete::Delete,
+    failure::{EXIT_CODES, Failure},
+    get::Get,
+    info::Info,
+    init::Init,
+    list::List,
+    metrics::Metrics,
+    output::Format,
+    purge::Purge,
+    start::Start,
+    stop::Stop,
+    token::Token,
+    version::Version,
+};
+
+/// A Linux container of their own for every user and every agent
+#[derive(Debug, Parser)]
+#[command(name = "containarium", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// How to print an answer: for people, or the server's JSON for programs
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    // Last of the options, for its heading goes on to whatever comes after it.
+    #[command(flatten)]
+    connect: Connect,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Create(Create),
+    List(List),
+    Get(Get),
+    Delete(Delete),
+    Start(Start),
+    Stop(Stop),
+    Metrics(Metrics),
+    Info(Info),
+    Version(Version),
+    Token(Token),
+    Init(Init),
+    Purge(Purge),
+    Daemon(Daemon),
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let Self {
+            connect,
+            output,
+            command,
+        } = self;
+        match command {
+            Command::Create(create) => create.run(&connect.client()?, output).await,
+            Command::List(list) => list.run(&connect.client()?, output).await,
+            Command::Get(get) => get.run(&connect.client()?, output).await,
+            Command::Delete(delete) => delete.run(|| connect.client(), output).await,
+            Command::Start(start) => start.run(&connect.client()?, output).await,
+            Command::Stop(stop) => stop.run(&connect.client()?, output).await,
+            Command::Metrics(metrics) => metrics.run(&connect.client()?, output).await,
+            Command::Info(info) => info.run(&connect.client()?, output).await,
+            Command::Version(version) => version.run(output),
+            Command::Token(token) => token.run(connect.token_file.as_deref(), output).await,
+            Command::Init(init) => init.run().await,
+            Command::Purge(purge) => purge.run().await,
+            Command::Daemon(daemon) => daemon.run().await,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use containarium_client::{CallError, TokenError, Why};
+    use containarium_contract::{Face, Hint, INVALID_TOKEN};
+
+    /// What `containarium <line>` asks for.
+    pub(crate) fn parsed(line: &str) -> Command {
+        tried(&format!("containarium {line}"))
+            .unwrap_or_else(|e| panic!("{line}: {e}"))
+            .command
+    }
+
+    /// Why `containarium <line>` is not taken.
+    pub(crate) fn refused(line: &str) -> String {
+        tried(&format!("containarium {line}"))
+            .unwrap_err()
+            .to_string()
+    }
+
+    fn tried(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    /// The commands of ours that `text` quotes.
+    fn quoted(text: &str) -> impl Iterator<Item = &str> {
+        text.split('`')
+            .filter(|part| part.starts_with("containarium "))
+    }
+
+    fn every_hint() -> Vec<Hint> {
+        let alice = || "alice".parse().unwrap();
+        let hints = vec![
+            Hint::List,
+            Hint::Get(alice()),
+            Hint::Stop(alice()),
+            Hint::StopForce(alice()),
+            Hint::Start(alice()),
+            Hint::DeleteForce(alice()),
+            Hint::CreateAs(alice()),
+            Hint::CreateFrom(alice(), "images:debian/12".parse().unwrap()),
+            Hint::CreateWithDisk(alice(), "50GB".parse().unwrap()),
+            Hint::MintToken,
+            Hint::Init,
+            Hint::CheckEngine,
+            Hint::Write {
+                field: "cpu".into(),
+                example: "4".into(),
+            },
+        ];
+        // A new hint does not compile until it stands above as well.
+        for hint in &hints {
+            match hint {
+                Hint::List
+                | Hint::Get(_)
+                | Hint::Stop(_)
+                | Hint::StopForce(_)
+                | Hint::Start(_)
+                | Hint::DeleteForce(_)
+                | Hint::CreateAs(_)
+                | Hint::CreateFrom(..)
+                | Hint::CreateWithDisk(..)
+                | Hint::MintToken
+                | Hint::Init
+                | Hint::CheckEngine
+                | Hint::Write { .. } => {}
+            }
+        }
+        hints
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_a_hint_proposes_parses() {
+        let mut proposed = 0;
+        for hint in every_hint() {
+            for face in [Face::Cli, Face::Mcp, Face::Rest] {
+                let text = hint.render(face);
+                for line in quoted(&text) {
+                    tried(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+                    proposed += 1;
+                }
+            }
+        }
+        assert_eq!(proposed, 9 + 2 * 3);
+    }
+
+    #[test]
+    fn every_command_that_a_failed_call_proposes_parses() {
+        let api = |status, body: &str| CallError::Api {
+            status,
+            body: body.into(),
+            problem: serde_json::from_str(body).ok(),
+        };
+        let errors = [
+            api(401, INVALID_TOKEN),
+            api(502, "<html>"),
+            CallError::Protocol("x".into()),
+            CallError::Unreachable {
+                why: Why::Refused {
+                    address: "h:1".into(),
+                },
+            },
+            CallError::Unreachable {
+                why: Why::AnswerTimeout {
+                    address: "h:1".into(),
+                },
+            },
+            CallError::Token(TokenError::Empty),
+        ];
+        let hints: Vec<String> = errors.iter().filter_map(CallError::hint).collect();
+        assert_eq!(hints.len(), errors.len());
+        let lines: Vec<&str> = hints.iter().flat_map(|hint| quoted(hint)).collect();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        for line in lines {
+            tried(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        }
+    }
+
+    #[test]
+    fn every_command_of_the_help_parses() {
+        let mut pages = vec![Cli::command()];
+        while let Some(mut page) = pages.pop() {
+            for line in quoted(&page.render_long_help().to_string()) {
+                tried(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+            }
+            pages.extend(page.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn the_handbooks_commands_parse() {
+        parsed("daemon --rest --jwt-secret your-secret-key");
+        parsed("daemon --rest --address 0.0.0.0 --port 8080");
+        for secret in [
+            "--secret your-secret-key",
+            "--secret-file /etc/containarium/jwt.secret",
+        ] {
+            let line = "token generate --username mcp-client --roles admin --expiry 8760h";
+            parsed(&format!("{line} {secret}"));
+        }
+    }
+}

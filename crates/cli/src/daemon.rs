@@ -1,0 +1,113 @@
+//! `containarium daemon`: its options and its signals. What it does is the daemon's crate's.
+
+use std::{io::IsTerminal as _, net::IpAddr, path::PathBuf};
+
+use clap::Args;
+use containarium_core::StoreError;
+use containarium_daemon::{Config, Daemon as Server, ServeError};
+use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    engine_socket::EngineSocket,
+    failure::{Exit, Failure},
+    jwt_secret,
+};
+
+/// Serve the API until told to stop
+#[derive(Debug, Args)]
+pub(crate) struct Daemon {
+    /// Serve REST; accepted for those who write it, and always so
+    #[arg(long)]
+    pub(crate) rest: bool,
+    /// The address to listen on; 0.0.0.0 lets other machines in, without TLS
+    #[arg(long, env = "CONTAINARIUM_ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) address: IpAddr,
+    /// The port to listen on
+    #[arg(long, env = "CONTAINARIUM_PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// The secret that tokens are signed with; else CONTAINARIUM_JWT_SECRET. Others on this
+    /// machine can read a command line: a file is safer
+    #[arg(long, value_name = "SECRET", conflicts_with = "jwt_secret_file")]
+    pub(crate) jwt_secret: Option<SecretString>,
+    /// A file with that secret; else CONTAINARIUM_JWT_SECRET_FILE, else
+    /// /etc/containarium/jwt.secret, else one in the state directory, made at random
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwt_secret_file: Option<PathBuf>,
+    /// Where it remembers
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "CONTAINARIUM_STATE_DIR",
+        default_value = "/var/lib/containarium"
+    )]
+    pub(crate) state_dir: PathBuf,
+    /// Where Incus listens: auto, or unix:PATH
+    #[arg(long, env = "CONTAINARIUM_ENGINE", default_value = "auto")]
+    pub(crate) engine: EngineSocket,
+}
+
+impl Daemon {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let filter = EnvFilter::try_from_env("CONTAINARIUM_LOG").unwrap_or_else(|_| "info".into());
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr)
+            .init();
+        let config = Config {
+            address: self.address,
+            port: self.port,
+            secret: jwt_secret::given(self.jwt_secret, self.jwt_secret_file),
+            state_dir: self.state_dir,
+            engine: self.engine.path(),
+        };
+        let server = Server::start(config).await.map_err(refused)?;
+        let address = server.address().map_err(other)?;
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+        let stop = CancellationToken::new();
+        let mut terminate = signal(SignalKind::terminate()).map_err(other)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(other)?;
+        let stopping = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping: no new requests, what is under way is finished");
+            stopping.cancel();
+        });
+        server.serve(stop).await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn refused(error: ServeError) -> Failure {
+    match &error {
+        ServeError::Store(StoreError::NotInitialised) => {
+            Failure::new(Exit::Missing, error.to_string()).with_hint("run `containarium init`")
+        }
+        ServeError::Secret(_)
+        | ServeError::ShortSecret { .. }
+        | ServeError::Store(_)
+        | ServeError::Bind { .. } => other(error),
+    }
+}
+
+fn other(error: impl ToString) -> Failure {
+    Failure::new(Exit::Other, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::tests::refused;
+
+    #[test]
+    fn two_secrets_are_one_too_many() {
+        let error = refused("daemon --jwt-secret a --jwt-secret-file b");
+        assert!(error.contains("cannot be used with"), "{error}");
+    }
+}

@@ -1,0 +1,192 @@
+//! How a command ends when it fails: one line that says what is so, one that says what to do next,
+//! and an exit code that scripts can rely on.
+
+use std::process::ExitCode;
+
+use containarium_client::{CallError, NoClient};
+use containarium_contract::Reason;
+
+/// The exit codes. They do not change their meaning.
+///
+/// | code | meaning |
+/// |---|---|
+/// | 0 | done |
+/// | 1 | failed for a reason that has no code of its own |
+/// | 2 | the command line, or a value in it, is not accepted |
+/// | 3 | something that must be there first is missing |
+/// | 4 | there is no such container |
+/// | 5 | conflict: the name is taken, it runs, or something else is being done to it |
+/// | 6 | no token, one that is not good, or one that may not |
+/// | 7 | the server, or its container engine, is not reachable |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// No code of its own.
+    Other = 1,
+    /// The command line.
+    Usage = 2,
+    /// A prerequisite.
+    Missing = 3,
+    /// No such container.
+    NotFound = 4,
+    /// Conflict or busy.
+    Conflict = 5,
+    /// Token or role.
+    Auth = 6,
+    /// Nobody there.
+    Unreachable = 7,
+}
+
+/// The same table for `--help`.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed for a reason that has no code of its own
+  2  the command line, or a value in it, is not accepted
+  3  something that must be there first is missing
+  4  there is no such container
+  5  conflict: the name is taken, it runs, or something else is being done to it
+  6  no token, one that is not good, or one that may not
+  7  the server, or its container engine, is not reachable";
+
+/// A command that failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    exit: Exit,
+    sentence: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub(crate) fn new(exit: Exit, sentence: impl Into<String>) -> Self {
+        Self {
+            exit,
+            sentence: sentence.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with what to do next.
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// Tells stderr; the code to end with.
+    pub(crate) fn told(&self) -> ExitCode {
+        anstream::eprintln!("\u{1b}[1;31merror:\u{1b}[0m {}", self.sentence);
+        if let Some(hint) = &self.hint {
+            anstream::eprintln!("\u{1b}[1;36mhint:\u{1b}[0m {hint}");
+        }
+        ExitCode::from(self.exit as u8)
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let hint = error.hint();
+        let (exit, sentence) = match &error {
+            CallError::Api {
+                problem: Some(problem),
+                status,
+                ..
+            } => {
+                let exit = problem.reason.map_or_else(|| of_status(*status), of_reason);
+                let request = problem.request_id.as_ref();
+                let request = request
+                    .map(|id| format!(" (request {id})"))
+                    .unwrap_or_default();
+                (exit, format!("{}{request}", problem.error))
+            }
+            CallError::Api { status, .. } => (of_status(*status), error.to_string()),
+            CallError::Unreachable { .. } => (Exit::Unreachable, error.to_string()),
+            CallError::Protocol(_) => (Exit::Other, error.to_string()),
+            CallError::Token(_) => (Exit::Auth, error.to_string()),
+        };
+        Self {
+            exit,
+            sentence,
+            hint,
+        }
+    }
+}
+
+impl From<NoClient> for Failure {
+    fn from(error: NoClient) -> Self {
+        let hint = match &error {
+            NoClient::Url(_) => "check --server, or CONTAINARIUM_SERVER_URL",
+            NoClient::CaFile { .. } | NoClient::NoCertificate { .. } => {
+                "check --ca-file, or CONTAINARIUM_CA_FILE"
+            }
+            NoClient::Tls(_) => "install the system's root certificates, or give --ca-file",
+        };
+        Self::new(Exit::Usage, error.to_string()).with_hint(hint)
+    }
+}
+
+fn of_reason(reason: Reason) -> Exit {
+    match reason {
+        Reason::Malformed | Reason::InvalidValue => Exit::Usage,
+        Reason::InvalidToken | Reason::Forbidden => Exit::Auth,
+        Reason::NotFound => Exit::NotFound,
+        Reason::AlreadyExists | Reason::NotStopped | Reason::Busy | Reason::Cancelled => {
+            Exit::Conflict
+        }
+        Reason::ImageUnavailable | Reason::EngineUnavailable => Exit::Unreachable,
+        Reason::MethodNotAllowed
+        | Reason::TooLarge
+        | Reason::UnsupportedMedia
+        | Reason::QuotaExceeded
+        | Reason::RateLimited
+        | Reason::InsufficientStorage
+        | Reason::DeadlineExceeded
+        | Reason::Internal => Exit::Other,
+    }
+}
+
+/// For an answer without a reason: a bad token's, or that of something before the daemon.
+fn of_status(status: u16) -> Exit {
+    match status {
+        401 | 403 => Exit::Auth,
+        502..=504 => Exit::Unreachable,
+        _ => Exit::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_lists_the_codes_that_there_are() {
+        for exit in [
+            Exit::Other,
+            Exit::Usage,
+            Exit::NotFound,
+            Exit::Conflict,
+            Exit::Auth,
+            Exit::Unreachable,
+        ] {
+            assert!(
+                EXIT_CODES.contains(&format!("\n  {}  ", exit as u8)),
+                "{exit:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_the_code_of_its_reason() {
+        for reason in Reason::ALL {
+            let exit = of_reason(reason);
+            match reason.status() {
+                401 => assert_eq!(exit, Exit::Auth),
+                404 => assert_eq!(exit, Exit::NotFound),
+                409 => assert_eq!(exit, Exit::Conflict),
+                503 => assert_eq!(exit, Exit::Unreachable),
+                _ => assert_ne!(exit, Exit::NotFound, "{reason:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `containarium get`.
+
+use clap::Args;
+use containarium_client::Client;
+use containarium_contract::{ContainerAnswer, GetContainer, Username};
+
+use crate::{failure::Failure, output::Format, size, state, table};
+
+/// Show one container and what it uses
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// Whose container
+    username: Username,
+}
+
+impl From<Get> for GetContainer {
+    fn from(Get { username }: Get) -> Self {
+        Self { username }
+    }
+}
+
+impl Get {
+    pub(crate) async fn run(self, client: &Client, output: Format) -> Result<(), Failure> {
+        let answer = client.call(&GetContainer::from(self)).await?;
+        output.print(&answer, drawn)
+    }
+}
+
+fn drawn(answer: &ContainerAnswer) -> String {
+    let container = &answer.container;
+    let metrics = answer.metrics.as_ref();
+    let used = |bytes: Option<u64>| bytes.map(size::bytes).unwrap_or_default();
+    let of = |bytes: Option<u64>, limit: &str| match bytes {
+        Some(_) => format!("{} of {limit}", used(bytes)),
+        None => limit.to_owned(),
+    };
+    let labels: Vec<String> = container
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let keys: Vec<&str> = container
+        .ssh_keys
+        .iter()
+        .map(|key| key.fingerprint())
+        .collect();
+    let memory = metrics.and_then(|m| m.memory_usage_bytes);
+    let disk = metrics.and_then(|m| m.disk_usage_bytes);
+    table::facts([
+        ("Name", Some(container.name.clone())),
+        ("Username", Some(container.username.to_string())),
+        ("Owner", Some(container.owner.to_string())),
+        (
+            "State",
+            container.state.map(|state| state::name(state).to_owned()),
+        ),
+        ("Address", Some(container.network.ip_address.clone())),
+        ("Image", Some(container.image.to_string())),
+        (
+            "Docker",
+            Some(
+                if container.docker_enabled {
+                    "yes"
+                } else {
+                    "no"
+                }
+                .to_owned(),
+            ),
+        ),
+        ("CPU", Some(container.resources.cpu.to_string())),
+        (
+            "Memory",
+            Some(of(memory, &container.resources.memory.to_string())),
+        ),
+        (
+            "Disk",
+            Some(of(disk, &container.resources.disk.to_string())),
+        ),
+        (
+            "CPU time",
+            metrics
+                .and_then(|m| m.cpu_usage_seconds)
+                .map(|s| format!("{s:.1} s")),
+        ),
+        (
+            "Processes",
+            metrics.and_then(|m| m.process_count).map(|n| n.to_string()),
+        ),
+        ("Labels", (!labels.is_empty()).then(|| labels.join(", "))),
+        (
+            "SSH keys",
+            Some(if keys.is_empty() {
+                "none".to_owned()
+            } else {
+                keys.join("\n")
+            }),
+        ),
+    ])
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::command::{Command, tests::parsed};
+    use containarium_contract::Container;
+    use serde_json::json;
+
+    /// A container that runs.
+    pub(crate) fn container(username: &str) -> Container {
+        serde_json::from_value(json!({
+            "name": format!("{username}-container"), "username": username, "owner": "carol",
+            "state": "running", "resources": {"cpu": "4", "memory": "4GB", "disk": "50GB"},
+            "sshKeys": [
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti"
+            ],
+            "network": {
+                "ipAddress": "10.0.0.2", "macAddress": "00:16:3e:00:00:01", "interface": "eth0",
+                "bridge": "br0"
+            },
+            "createdAt": 1, "updatedAt": 2, "labels": {"team": "red", "stage": "test"},
+            "image": "images:ubuntu/24.04", "dockerEnabled": true
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_username_reaches_its_field() {
+        let Command::Get(get) = parsed("get alice") else {
+            panic!()
+        };
+        assert_eq!(
+            GetContainer::from(get),
+            GetContainer {
+                username: "alice".parse().unwrap()
+            }
+        );
+    }
+
+    #[test]
+    fn a_container_is_drawn_like_this() {
+        let answer: ContainerAnswer = serde_json::from_value(json!({
+            "container": container("alice"), "engine": "ok",
+            "metrics": {
+                "name": "alice-container", "cpuUsageSeconds": 12.34, "processCount": 17,
+                "memoryUsageBytes": 1_610_612_736_u64, "sampledAt": "2026-01-01T00:00:00Z"
+            }
+        }))
+        .unwrap();
+        insta::assert_snapshot!(drawn(&answer));
+    }
+}

@@ -1,0 +1,128 @@
+//! `containarium list`.
+
+use clap::Args;
+use containarium_client::Client;
+use containarium_contract::{
+    ContainerList, EngineHealth, LabelFilter, ListContainers, State, Subject,
+};
+
+use crate::{
+    failure::Failure,
+    output::Format,
+    state,
+    table::{self, UNKNOWN},
+};
+
+/// List containers
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only those in this state
+    #[arg(long, value_parser = state::parser())]
+    state: Option<State>,
+    /// Only those with this label
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    label: Option<LabelFilter>,
+    /// Only those of this owner
+    #[arg(long)]
+    owner: Option<Subject>,
+}
+
+impl From<List> for ListContainers {
+    fn from(
+        List {
+            state,
+            label,
+            owner,
+        }: List,
+    ) -> Self {
+        Self {
+            state,
+            label,
+            owner,
+            limit: None,
+            cursor: None,
+        }
+    }
+}
+
+impl List {
+    pub(crate) async fn run(self, client: &Client, output: Format) -> Result<(), Failure> {
+        let list = client.call(&ListContainers::from(self)).await?;
+        match list.engine {
+            EngineHealth::Ok => {}
+            EngineHealth::Unreachable => {
+                anstream::eprintln!(
+                    "note: the container engine does not answer; no state is known"
+                );
+            }
+        }
+        output.print(&list, drawn)
+    }
+}
+
+fn drawn(list: &ContainerList) -> String {
+    let headings = [
+        "USERNAME", "STATE", "CPU", "MEMORY", "DISK", "ADDRESS", "IMAGE", "OWNER",
+    ];
+    table::columns(
+        headings,
+        list.containers.iter().map(|container| {
+            [
+                container.username.to_string(),
+                container.state.map_or(UNKNOWN, state::name).to_owned(),
+                container.resources.cpu.to_string(),
+                container.resources.memory.to_string(),
+                container.resources.disk.to_string(),
+                container.network.ip_address.clone(),
+                container.image.to_string(),
+                container.owner.to_string(),
+            ]
+        }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        command::{
+            Command,
+            tests::{parsed, refused},
+        },
+        get::tests::container,
+    };
+    use serde_json::json;
+
+    fn request(line: &str) -> ListContainers {
+        let Command::List(list) = parsed(line) else {
+            panic!("{line}")
+        };
+        list.into()
+    }
+
+    #[test]
+    fn every_option_reaches_its_field_and_the_defaults_are_the_contracts() {
+        assert_eq!(request("list"), serde_json::from_str("{}").unwrap());
+        assert_eq!(
+            request("list --state running --label team=red --owner bob"),
+            serde_json::from_value(
+                json!({"state": "running", "label": "team=red", "owner": "bob"})
+            )
+            .unwrap()
+        );
+        assert!(refused("list --state up").contains("[possible values: creating, running,"));
+    }
+
+    #[test]
+    fn a_list_is_drawn_like_this() {
+        let mut silent = container("bob");
+        silent.state = None;
+        let list = ContainerList {
+            containers: vec![container("alice"), silent],
+            total_count: 2,
+            next_cursor: None,
+            engine: EngineHealth::Ok,
+        };
+        insta::assert_snapshot!(drawn(&list));
+    }
+}

@@ -1,0 +1,212 @@
+//! The client: one method, for every endpoint. What to ask is the contract's, how to show it a face's.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use containarium_contract::{Endpoint, Face, Problem};
+use reqwest::{Certificate, header, redirect};
+
+use crate::{
+    BaseUrl, CallError, NotABaseUrl, Token, dial,
+    projection::{Projection, Rest},
+};
+
+/// Whoever listens answers a dial well within this.
+const CONNECT: Duration = Duration::from_secs(5);
+/// A create of an image that must be fetched first takes minutes; the daemon gives up before this.
+const WHOLE_CALL: Duration = Duration::from_secs(150);
+
+/// Calls one daemon with one token in the name of one face. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    server: BaseUrl,
+    token: Token,
+    face: Face,
+    http: reqwest::Client,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum NoClient {
+    /// The server's URL is not one.
+    #[error(transparent)]
+    Url(#[from] NotABaseUrl),
+    /// The file of certificates cannot be read.
+    #[error("the file of certificates {} cannot be read: {cause}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// There are no certificates in it.
+    #[error("the file of certificates {} holds no PEM certificate", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// TLS cannot be set up, as on a machine without any root certificate.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
+
+impl Client {
+    /// The variable that names a PEM file of further certificate authorities.
+    pub const CA_FILE_VARIABLE: &'static str = "CONTAINARIUM_CA_FILE";
+
+    /// A client of the daemon at `base_url`; `https` trusts the system's authorities.
+    ///
+    /// # Errors
+    ///
+    /// `base_url` is not `http://…` or `https://…`, or TLS cannot be set up.
+    pub fn new(base_url: &str, token: Token, face: Face) -> Result<Self, NoClient> {
+        Self::trusting(base_url, None, token, face)
+    }
+
+    /// Like [`Client::new`], trusting the authorities in the PEM file `ca_file` as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::new`], and `ca_file` is not readable or holds no certificate.
+    pub fn trusting(
+        base_url: &str,
+        ca_file: Option<&Path>,
+        token: Token,
+        face: Face,
+    ) -> Result<Self, NoClient> {
+        let server: BaseUrl = base_url.parse()?;
+        let http = http(&server, ca_file, CONNECT, WHOLE_CALL)?;
+        Ok(Self {
+            server,
+            token,
+            face,
+            http,
+        })
+    }
+
+    /// The server that is called.
+    pub fn server(&self) -> &BaseUrl {
+        &self.server
+    }
+
+    /// Asks the daemon. Dropping the future drops the connection.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`].
+    pub async fn call<E: Endpoint>(&self, request: &E) -> Result<E::Answer, CallError> {
+        let Projection { path, rest } =
+            Projection::of(request).map_err(|e| CallError::Protocol(e.to_string()))?;
+        let call = self
+            .http
+            .request(E::METHOD, self.server.at(&path))
+            .header(header::AUTHORIZATION, self.token.header()?)
+            .header(Face::HEADER, self.face.as_str());
+        let call = match rest {
+            Rest::Body(fields) => call.json(&fields),
+            Rest::Query(pairs) if pairs.is_empty() => call,
+            Rest::Query(pairs) => call.query(&pairs),
+        };
+        let unreachable = |e| CallError::Unreachable {
+            why: dial::why(&self.server, &e),
+        };
+        let answer = call.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let body = answer.text().await.map_err(unreachable)?;
+        if !status.is_success() {
+            let problem = serde_json::from_str::<Problem>(&body).ok();
+            return Err(CallError::Api {
+                status: status.as_u16(),
+                body,
+                problem,
+            });
+        }
+        serde_json::from_str(&body)
+            .map_err(|e| CallError::Protocol(format!("{} {path}: {e}", E::METHOD)))
+    }
+}
+
+fn http(
+    server: &BaseUrl,
+    ca_file: Option<&Path>,
+    connect: Duration,
+    whole_call: Duration,
+) -> Result<reqwest::Client, NoClient> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(connect)
+        .timeout(whole_call)
+        // The daemon never redirects; whoever does shall not get the token.
+        .redirect(redirect::Policy::none())
+        // A connection kept over a restart of the daemon would fail the call after it.
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("containarium/", env!("CARGO_PKG_VERSION")));
+    if server.is_loopback() {
+        builder = builder.no_proxy();
+    }
+    builder = match (server.is_https(), ca_file) {
+        // A machine without root certificates can still speak plain HTTP.
+        (false, _) => builder.tls_certs_only([]),
+        (true, None) => builder,
+        (true, Some(path)) => builder.tls_certs_merge(certificates(path)?),
+    };
+    builder.build().map_err(|e| {
+        let cause =
+            std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+        NoClient::Tls(cause)
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, NoClient> {
+    let pem = std::fs::read(path).map_err(|cause| NoClient::CaFile {
+        path: path.to_owned(),
+        cause,
+    })?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) | Err(_) => Err(NoClient::NoCertificate {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Why;
+    use containarium_contract::GetSystemInfo;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let server: BaseUrl = format!("http://{address}").parse().unwrap();
+        let short = Duration::from_millis(50);
+        let client = Client {
+            http: http(&server, None, short, short).unwrap(),
+            server,
+            token: Token::fixed("t"),
+            face: Face::Rest,
+        };
+        let error = client.call(&GetSystemInfo {}).await.unwrap_err();
+        let CallError::Unreachable { why } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(why, Why::AnswerTimeout { address });
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let client = |path: &Path| {
+            let token = Token::fixed("t");
+            Client::trusting("https://h", Some(path), token, Face::Rest)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(client(file.path()).ends_with("holds no PEM certificate"));
+        assert!(client(Path::new("/nowhere/ca.pem")).contains("/nowhere/ca.pem cannot be read"));
+    }
+}

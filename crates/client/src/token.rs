@@ -1,0 +1,178 @@
+//! The bearer token and where it comes from. Never printed, and never in an error.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+
+/// Where the token of a call comes from.
+#[derive(Clone, Debug)]
+pub struct Token(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    Fixed(SecretString),
+    File(PathBuf),
+}
+
+/// Why there is no token to send.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be read.
+    #[error("the token file {} cannot be read: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// It has nothing in it.
+    #[error("the token is empty")]
+    Empty,
+    /// It could not travel in a header.
+    #[error("the token holds a line break or another character that no token has")]
+    Characters,
+}
+
+impl Token {
+    /// The variable that holds the token itself.
+    pub const VARIABLE: &'static str = "CONTAINARIUM_JWT_TOKEN";
+    /// The variable that names a file with the token.
+    pub const FILE_VARIABLE: &'static str = "CONTAINARIUM_JWT_TOKEN_FILE";
+
+    /// This token; one line break at its end does not belong to it.
+    pub fn fixed(token: &str) -> Self {
+        Self(Source::Fixed(without_line_break(token).into()))
+    }
+
+    /// The token in `path`, read at every call, so that a rotated one works without a restart.
+    pub fn in_file(path: impl Into<PathBuf>) -> Self {
+        Self(Source::File(path.into()))
+    }
+
+    /// From the environment that `variable` reads: the token itself, else the file. An empty
+    /// variable counts as absent.
+    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let given = |name| variable(name).filter(|value| !value.trim().is_empty());
+        given(Self::VARIABLE)
+            .map(|token| Self::fixed(&token))
+            .or_else(|| given(Self::FILE_VARIABLE).map(Self::in_file))
+    }
+
+    /// Whether a call could be made now.
+    ///
+    /// # Errors
+    ///
+    /// The file is not readable, or what is there is not a token's text.
+    pub fn check(&self) -> Result<(), TokenError> {
+        self.header().map(|_| ())
+    }
+
+    /// `text` without the token, for whoever logs what was said.
+    pub fn mask(&self, text: &str) -> String {
+        match self.read() {
+            Ok(token) if !token.expose_secret().is_empty() => {
+                text.replace(token.expose_secret(), "***")
+            }
+            Ok(_) | Err(_) => text.to_owned(),
+        }
+    }
+
+    /// The value of the `Authorization` header.
+    pub(crate) fn header(&self) -> Result<HeaderValue, TokenError> {
+        let token = self.read()?;
+        let token = token.expose_secret();
+        if token.is_empty() {
+            return Err(TokenError::Empty);
+        }
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|_| TokenError::Characters)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    fn read(&self) -> Result<SecretString, TokenError> {
+        match &self.0 {
+            Source::Fixed(token) => Ok(token.clone()),
+            Source::File(path) => read_file(path),
+        }
+    }
+}
+
+/// A few hundred bytes at every call are cheaper than knowing when they changed.
+fn read_file(path: &Path) -> Result<SecretString, TokenError> {
+    let text = std::fs::read_to_string(path).map_err(|cause| TokenError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    })?;
+    Ok(without_line_break(&text).into())
+}
+
+fn without_line_break(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(token: &Token) -> String {
+        token.header().unwrap().to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn one_line_break_at_the_end_is_dropped() {
+        assert_eq!(header(&Token::fixed("eyJ.a.b\n")), "Bearer eyJ.a.b");
+        assert_eq!(header(&Token::fixed("eyJ.a.b\r\n")), "Bearer eyJ.a.b");
+        assert!(matches!(
+            Token::fixed("eyJ\n\n").header(),
+            Err(TokenError::Characters)
+        ));
+        assert!(matches!(
+            Token::fixed("\n").header(),
+            Err(TokenError::Empty)
+        ));
+    }
+
+    #[test]
+    fn a_token_in_a_file_is_read_anew() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let token = Token::in_file(file.path());
+        std::fs::write(file.path(), "first\n").unwrap();
+        assert_eq!(header(&token), "Bearer first");
+        std::fs::write(file.path(), "other\n").unwrap();
+        assert_eq!(header(&token), "Bearer other");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Token::in_file("/nowhere/token")
+            .check()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("the token file /nowhere/token cannot be read: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_environment_gives_the_token_before_the_file() {
+        let both = |name: &str| Some(format!("of {name}"));
+        let token = Token::from_env(both).unwrap();
+        assert_eq!(header(&token), "Bearer of CONTAINARIUM_JWT_TOKEN");
+        assert!(Token::from_env(|_| Some(String::new())).is_none());
+    }
+
+    #[test]
+    fn nothing_shows_it() {
+        let token = Token::fixed("eyJsecret");
+        assert!(!format!("{token:?}").contains("eyJsecret"));
+        assert!(!format!("{:?}", token.header()).contains("eyJsecret"));
+        assert_eq!(token.mask("a eyJsecret b"), "a *** b");
+    }
+}

@@ -1,0 +1,164 @@
+//! `create_container`.
+
+use std::collections::BTreeMap;
+
+use containarium_client::{CallError, Client};
+use containarium_contract::{
+    ByteSize, Cpus, CreateContainer, Created, Effect, Endpoint, ImageRef, LabelKey, LabelValue,
+    Resources, SshPublicKey, Subject, Username,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::tool::Form;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Create {
+    /// Username for the container: the login user inside, and its address in every other tool. 1 to
+    /// 31 of a-z, 0-9 and hyphen, starting with a letter
+    username: Username,
+    /// CPU limit in cores (e.g., "4" for 4 cores)
+    #[serde(default = "default_cpu")]
+    cpu: Cpus,
+    /// Memory limit (e.g., "4GB", "2048MB")
+    #[serde(default = "default_memory")]
+    memory: ByteSize,
+    /// Disk limit (e.g., "50GB", "100GB")
+    #[serde(default = "default_disk")]
+    disk: ByteSize,
+    /// SSH public keys that may log in, each one line such as "ssh-ed25519 AAAA… alice@laptop"
+    #[serde(default)]
+    ssh_keys: Vec<SshPublicKey>,
+    /// Container image, written REMOTE:ALIAS (default: images:ubuntu/24.04, unless the server was
+    /// set up with another; get_system_info shows it as defaultImage)
+    #[serde(default)]
+    image: Option<ImageRef>,
+    /// Enable Docker support
+    #[serde(default = "yes")]
+    enable_docker: bool,
+    /// Labels: words of the user's own about the container, e.g. {"team": "red"}
+    #[serde(default)]
+    labels: BTreeMap<LabelKey, LabelValue>,
+    /// Whose container it is, where the token is an admin's (default: the username)
+    #[serde(default)]
+    owner: Option<Subject>,
+}
+
+fn default_cpu() -> Cpus {
+    Resources::default().cpu
+}
+
+fn default_memory() -> ByteSize {
+    Resources::default().memory
+}
+
+fn default_disk() -> ByteSize {
+    Resources::default().disk
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl From<Create> for CreateContainer {
+    fn from(form: Create) -> Self {
+        let Create {
+            username,
+            cpu,
+            memory,
+            disk,
+            ssh_keys,
+            image,
+            enable_docker,
+            labels,
+            owner,
+        } = form;
+        let resources = Resources { cpu, memory, disk };
+        Self {
+            username,
+            resources,
+            ssh_keys,
+            image,
+            enable_docker,
+            labels,
+            owner,
+        }
+    }
+}
+
+impl Form for Create {
+    const NAME: &'static str = "create_container";
+    const TITLE: &'static str = "Create a container";
+    const ABOUT: &'static str = "Create a new LXC container with specified resources. It is a Linux \
+        machine of its own for the user: login over SSH as `username` with the given keys, sudo, and \
+        Docker unless enable_docker is false. Answers when a login works, usually within seconds. When `image` is omitted the server's default image is \
+        used: images:ubuntu/24.04 unless the server's init chose another (see \
+        get_system_info.defaultImage). Without ssh_keys nobody can log in, so ask the user for their \
+        public key first. Pass `message` (it says what was done otherwise than asked) and \
+        `sshCommand` on to the user. A username that is taken is refused.";
+    const EFFECT: Effect = CreateContainer::EFFECT;
+    const IDEMPOTENT: bool = false;
+    type Answer = Created;
+
+    fn doing(&self) -> Option<String> {
+        Some(format!("creating {}", self.username.container_name()))
+    }
+
+    async fn call(self, client: &Client) -> Result<Created, CallError> {
+        client.call(&CreateContainer::from(self)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema;
+    use containarium_contract::accept;
+    use serde_json::{Value, json};
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti a@b";
+
+    fn request(arguments: Value) -> CreateContainer {
+        accept::<Create>(&schema::accepted::<Create>(), arguments)
+            .unwrap()
+            .into()
+    }
+
+    #[test]
+    fn every_argument_reaches_its_field() {
+        let given = request(json!({
+            "username": "alice", "cpu": 8, "memory": "16GB", "disk": "100GB", "ssh_keys": [KEY],
+            "image": "local:debian/12", "enable_docker": false, "labels": {"team": "red"},
+            "owner": "bob",
+        }));
+        let wanted: CreateContainer = serde_json::from_value(json!({
+            "username": "alice", "resources": {"cpu": "8", "memory": "16GB", "disk": "100GB"},
+            "sshKeys": [KEY], "image": "local:debian/12", "enableDocker": false,
+            "labels": {"team": "red"}, "owner": "bob",
+        }))
+        .unwrap();
+        assert_eq!(given, wanted);
+    }
+
+    #[test]
+    fn the_defaults_are_the_contracts_and_the_schema_says_them() {
+        let wanted: CreateContainer = serde_json::from_value(json!({"username": "alice"})).unwrap();
+        assert_eq!(request(json!({"username": "alice"})), wanted);
+        let schema = Value::Object(schema::shown::<Create>());
+        for (field, default) in [
+            ("cpu", json!("4")),
+            ("memory", json!("4GB")),
+            ("disk", json!("50GB")),
+            ("enable_docker", json!(true)),
+        ] {
+            assert_eq!(schema["properties"][field]["default"], default, "{field}");
+        }
+        let image = schema["properties"]["image"]["description"]
+            .as_str()
+            .unwrap();
+        assert!(image.contains("default: images:ubuntu/24.04"), "{image}");
+        assert_eq!(schema["required"], json!(["username"]));
+    }
+}

@@ -1,0 +1,96 @@
+//! Protocol messages on stderr for whoever looks for a fault, without the secrets in them.
+
+use containarium_client::Token;
+
+/// Writes protocol messages to stderr, masked.
+#[derive(Clone, Debug)]
+pub struct DebugLog {
+    token: Token,
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Direction {
+    /// From the client.
+    In,
+    /// To the client.
+    Out,
+}
+
+impl DebugLog {
+    /// A log that never shows `token`.
+    pub fn new(token: Token) -> Self {
+        Self { token }
+    }
+
+    pub(crate) fn message(&self, direction: Direction, line: &str) {
+        let arrow = match direction {
+            Direction::In => "-->",
+            Direction::Out => "<--",
+        };
+        eprintln!("{arrow} {}", self.masked(line.trim_end()));
+    }
+
+    fn masked(&self, line: &str) -> String {
+        without_tokens(&without_private_keys(&self.token.mask(line)))
+    }
+}
+
+/// Masks whatever starts like a JWT's header.
+fn without_tokens(text: &str) -> String {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "_-.=".contains(c);
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once("eyJ") {
+        out.push_str(before);
+        out.push_str("eyJ***");
+        rest = from.trim_start_matches(is_token);
+    }
+    out + rest
+}
+
+/// Masks from `-----BEGIN … PRIVATE KEY-----` to its end, or to the end of the text it is in.
+fn without_private_keys(text: &str) -> String {
+    const BEGIN: &str = "-----BEGIN ";
+    const KEY: &str = "PRIVATE KEY-----";
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once(KEY) {
+        let Some((kept, _)) = before.rsplit_once(BEGIN) else {
+            out.push_str(before);
+            out.push_str(KEY);
+            rest = from;
+            continue;
+        };
+        out.push_str(kept);
+        out.push_str("*** PRIVATE KEY ***");
+        let end = from.find(KEY).map(|at| at + KEY.len());
+        let end = end.or_else(|| from.find('"')).unwrap_or(from.len());
+        rest = from.get(end..).unwrap_or_default();
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_and_whatever_looks_like_one_are_masked() {
+        let log = DebugLog::new(Token::fixed("hunter2"));
+        assert_eq!(
+            log.masked(r#"{"a":"hunter2","b":"Bearer eyJhbGc.eyJzdWI.s-_g","c":"keys"}"#),
+            r#"{"a":"***","b":"Bearer eyJ***","c":"keys"}"#
+        );
+    }
+
+    #[test]
+    fn private_keys_are_masked_whole_or_cut() {
+        let log = DebugLog::new(Token::fixed("t0ken"));
+        let whole = r#"{"k":"-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END OPENSSH PRIVATE KEY-----\n","x":1}"#;
+        assert_eq!(log.masked(whole), r#"{"k":"*** PRIVATE KEY ***\n","x":1}"#);
+        let cut = r#"{"k":"-----BEGIN RSA PRIVATE KEY-----\nb3Bl","x":1}"#;
+        assert_eq!(log.masked(cut), r#"{"k":"*** PRIVATE KEY ***","x":1}"#);
+        assert_eq!(log.masked("a PRIVATE KEY----- b"), "a PRIVATE KEY----- b");
+    }
+}

@@ -1,0 +1,60 @@
+//! `delete_container`.
+
+use containarium_client::{CallError, Client};
+use containarium_contract::{DeleteContainer, Deleted, Effect, Endpoint, Username};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::tool::Form;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Delete {
+    /// Username of the container to delete
+    username: Username,
+    /// Force delete even if running
+    #[serde(default)]
+    force: bool,
+}
+
+impl From<Delete> for DeleteContainer {
+    fn from(Delete { username, force }: Delete) -> Self {
+        Self { username, force }
+    }
+}
+
+impl Form for Delete {
+    const NAME: &'static str = "delete_container";
+    const TITLE: &'static str = "Delete a container";
+    const ABOUT: &'static str = "Delete a container permanently. Everything in it is lost and cannot \
+        be brought back, so be sure that the user means this container. A running one is refused \
+        unless force is true. To only free its CPU and memory, use stop_container.";
+    const EFFECT: Effect = DeleteContainer::EFFECT;
+    const IDEMPOTENT: bool = true;
+    type Answer = Deleted;
+
+    fn doing(&self) -> Option<String> {
+        Some(format!("deleting {}", self.username.container_name()))
+    }
+
+    async fn call(self, client: &Client) -> Result<Deleted, CallError> {
+        client.call(&DeleteContainer::from(self)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_argument_reaches_its_field_and_the_defaults_are_the_contracts() {
+        for sent in [
+            r#"{"username":"alice","force":true}"#,
+            r#"{"username":"alice"}"#,
+        ] {
+            let form: Delete = serde_json::from_str(sent).unwrap();
+            let wanted: DeleteContainer = serde_json::from_str(sent).unwrap();
+            assert_eq!(DeleteContainer::from(form), wanted);
+        }
+    }
+}

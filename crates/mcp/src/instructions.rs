@@ -1,0 +1,27 @@
+//! What a model is told about the server as a whole. Clients cut it at 2 KB.
+
+/// The instructions, most important first.
+pub(crate) const INSTRUCTIONS: &str = "\
+Containarium gives each user a Linux container of their own (a system container with SSH and sudo, \
+and Docker unless declined). A container is addressed by its `username`, which is also the login \
+user inside; it is shown as `<username>-container`.
+
+- create_container answers when a login works. Without `ssh_keys` nobody can log in: ask for the \
+user's public key (never a private one), unless they want none.
+- Give the user the `sshCommand` and the `message` of a create.
+- A create that names no `image` gets the server's default image; get_system_info shows it as \
+`defaultImage`.
+- delete_container is permanent: make sure that this container is meant. A running one needs \
+`force`. stop_container keeps everything, and start_container brings it back.
+- Sizes are written `4GB` (10^9 bytes) or `4GiB` (2^30).
+- A failed call says what is so, and its `Hint:` line what to do next.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_fit_where_clients_cut_them() {
+        assert!(INSTRUCTIONS.len() < 2048, "{}", INSTRUCTIONS.len());
+    }
+}

@@ -1,0 +1,66 @@
+//! `mcp-server`: the tools on stdin and stdout, as MCP clients start it. Not a daemon: it ends with
+//! its stdin.
+
+use std::process::ExitCode;
+
+use containarium_mcp::{Settings, serve};
+
+const HELP: &str = "\
+The Containarium tools for MCP clients, on stdin and stdout.
+
+Usage: mcp-server [--version | --help]
+
+Environment:
+  CONTAINARIUM_SERVER_URL      the daemon, such as http://localhost:8080 (required)
+  CONTAINARIUM_JWT_TOKEN       the token (required, unless the next one is given)
+  CONTAINARIUM_JWT_TOKEN_FILE  a file with the token, read again at every call
+  CONTAINARIUM_CA_FILE         a PEM file of further certificate authorities for https
+  CONTAINARIUM_DEBUG           `true` writes every protocol message to stderr, secrets masked
+
+Make a token on the server: containarium token generate --username mcp-client --roles admin";
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("--version" | "-V") => {
+            println!("mcp-server {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Some("--help" | "-h") => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Some(other) => {
+            eprintln!(
+                "mcp-server: there is no option `{}`; see --help",
+                other.escape_debug()
+            );
+            return ExitCode::from(2);
+        }
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let settings = Settings::from_env(|name| std::env::var(name).ok())?;
+    let client = settings.client()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(serve(
+        tokio::io::stdin(),
+        tokio::io::stdout(),
+        client,
+        settings.debug_log(),
+    ));
+    // A read of stdin cannot be cancelled; waiting for it would outlive a client that is gone.
+    runtime.shutdown_background();
+    Ok(served?)
+}

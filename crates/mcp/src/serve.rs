@@ -1,0 +1,47 @@
+//! The tools over two byte streams, until the first one ends.
+
+use containarium_client::Client;
+use rmcp::{
+    ServiceExt,
+    service::{QuitReason, ServerInitializeError},
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{DebugLog, Tools, stdio::Lines};
+
+/// Why serving ended otherwise than with its input.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// No session came about.
+    #[error("no MCP session: {0}")]
+    NoSession(Box<ServerInitializeError>),
+    /// The session's task failed.
+    #[error("the MCP session broke off: {0}")]
+    Broken(String),
+}
+
+/// Answers the JSON-RPC lines of `input` on `output` with the tools of `client`.
+///
+/// Returns when `input` has ended and every request in it has its answer.
+///
+/// # Errors
+///
+/// What came was no session of MCP.
+pub async fn serve(
+    input: impl AsyncRead + Send + Unpin + 'static,
+    output: impl AsyncWrite + Send + Unpin + 'static,
+    client: Client,
+    log: Option<DebugLog>,
+) -> Result<(), ServeError> {
+    let lines = Lines::new(input, output, log);
+    let session = match Tools::new(client).serve(lines).await {
+        Ok(session) => session,
+        // Whoever looked in and left has done nothing wrong.
+        Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+        Err(error) => return Err(ServeError::NoSession(Box::new(error))),
+    };
+    match session.waiting().await {
+        Ok(QuitReason::JoinError(error)) | Err(error) => Err(ServeError::Broken(error.to_string())),
+        Ok(_) => Ok(()),
+    }
+}

@@ -1,0 +1,166 @@
+//! The eight tools, answered by a daemon. Not how messages travel.
+
+use std::sync::Arc;
+
+use containarium_client::{CallError, Client};
+use containarium_contract::Problem;
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
+        CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation, ListToolsResult,
+        PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    },
+    service::RequestContext,
+};
+
+use crate::{
+    create::Create,
+    delete::Delete,
+    get::Get,
+    info::Info,
+    instructions::INSTRUCTIONS,
+    list::List,
+    metrics::Metrics,
+    progress,
+    start::Start,
+    stop::Stop,
+    tool::{Answer, Tool},
+};
+
+/// The tools of one daemon. Cheap to clone.
+#[derive(Clone)]
+pub struct Tools {
+    client: Client,
+    tools: Arc<[Tool]>,
+}
+
+/// The list changes with the program and never while it runs.
+const LIST_IS_GOOD_FOR_MS: u64 = 3_600_000;
+
+impl Tools {
+    /// The tools, answered by the daemon that `client` calls; in the handbook's order.
+    pub fn new(client: Client) -> Self {
+        let tools = [
+            Tool::of::<Create>(),
+            Tool::of::<List>(),
+            Tool::of::<Get>(),
+            Tool::of::<Delete>(),
+            Tool::of::<Start>(),
+            Tool::of::<Stop>(),
+            Tool::of::<Metrics>(),
+            Tool::of::<Info>(),
+        ];
+        Self {
+            client,
+            tools: tools.into(),
+        }
+    }
+}
+
+impl ServerHandler for Tools {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(
+                Implementation::new("containarium", env!("CARGO_PKG_VERSION"))
+                    .with_title("Containarium"),
+            )
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let versions = self.supported_protocol_versions().into_owned();
+        Ok(DiscoverResult::from_server_info(versions, self.get_info())
+            .with_ttl_ms(LIST_IS_GOOD_FOR_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let cards = self.tools.iter().map(|tool| tool.card.clone()).collect();
+        Ok(ListToolsResult::with_all_items(cards)
+            .with_ttl_ms(LIST_IS_GOOD_FOR_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    /// What is none of the protocol's requests; a call without a name is taken for such a one.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        match request.method.as_str() {
+            "tools/call" => Err(ErrorData::invalid_params(
+                "tools/call takes the tool's `name` and, as an object, its `arguments`",
+                None,
+            )),
+            _ => Err(ErrorData::new(
+                ErrorCode::METHOD_NOT_FOUND,
+                request.method,
+                None,
+            )),
+        }
+    }
+
+    async fn call_tool(
+        &self,
+        call: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Some(tool) = self.tools.iter().find(|tool| tool.card.name == call.name) else {
+            let names: Vec<_> = self
+                .tools
+                .iter()
+                .map(|tool| tool.card.name.as_ref())
+                .collect();
+            let asked: String = call.name.chars().take(80).collect();
+            return Err(ErrorData::invalid_params(
+                format!(
+                    "there is no tool `{}`; the tools are {}",
+                    asked.escape_debug(),
+                    names.join(", ")
+                ),
+                None,
+            ));
+        };
+        let begun = match tool.start(self.client.clone(), call.arguments.unwrap_or_default()) {
+            Ok(begun) => begun,
+            Err(problem) => return Ok(misread(&problem).into()),
+        };
+        let done = progress::reported(begun.doing, begun.answer, &context);
+        tokio::select! {
+            done = done => Ok(result(done).into()),
+            // A cancelled request is never answered; dropping the call hangs up on the daemon.
+            () = context.ct.cancelled() => Err(ErrorData::internal_error("cancelled", None)),
+        }
+    }
+}
+
+fn result(done: Result<Answer, CallError>) -> CallToolResult {
+    match done {
+        Ok(answer) => {
+            let mut result = CallToolResult::structured(answer.structured);
+            result.content = vec![ContentBlock::text(answer.text)];
+            result
+        }
+        Err(error) => failed(error.to_string(), error.hint()),
+    }
+}
+
+fn misread(problem: &Problem) -> CallToolResult {
+    failed(
+        format!("invalid arguments: {}", problem.error),
+        problem.hint.clone(),
+    )
+}
+
+fn failed(sentence: String, hint: Option<String>) -> CallToolResult {
+    let text = match hint {
+        Some(hint) => format!("{sentence}\nHint: {hint}"),
+        None => sentence,
+    };
+    CallToolResult::error(vec![ContentBlock::text(text)])
+}

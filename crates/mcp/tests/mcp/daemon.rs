@@ -1,0 +1,97 @@
+//! A daemon that is made up: it writes down what it is asked and gives answers of the right shape.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{Router, extract::Request, http::StatusCode};
+use containarium_client::{Client, Token};
+use containarium_contract::Face;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// One request, as `METHOD /path?query`, and its body.
+pub(crate) type Asked = (String, Value);
+
+pub(crate) struct Daemon {
+    pub(crate) url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Daemon {
+    /// Answers every request as a daemon with one container would.
+    pub(crate) async fn start() -> Self {
+        Self::answering(|asked| (200, answer(asked).to_string())).await
+    }
+
+    /// Answers every request with what `answer` makes of `METHOD /path?query`.
+    pub(crate) async fn answering(
+        answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let notes = asked.clone();
+        let app = Router::new().fallback(async move |request: Request| {
+            assert_eq!(request.headers()[Face::HEADER], "mcp");
+            let line = format!("{} {}", request.method(), request.uri());
+            let body = axum::body::to_bytes(request.into_body(), 1 << 20)
+                .await
+                .unwrap();
+            let (status, text) = answer(&line);
+            notes
+                .lock()
+                .unwrap()
+                .push((line, serde_json::from_slice(&body).unwrap_or(Value::Null)));
+            (StatusCode::from_u16(status).unwrap(), text)
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, asked }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.url, Token::fixed("eyJtest"), Face::Mcp).unwrap()
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+pub(crate) fn container() -> Value {
+    json!({
+        "name": "alice-container", "username": "alice", "owner": "alice", "state": "running",
+        "resources": {"cpu": "4", "memory": "4GB", "disk": "50GB"}, "sshKeys": [],
+        "network": {
+            "ipAddress": "10.0.0.2", "macAddress": "00:16:3e:00:00:01", "interface": "eth0",
+            "bridge": "br0"
+        },
+        "createdAt": 1, "updatedAt": 2, "labels": {}, "image": "images:ubuntu/24.04",
+        "dockerEnabled": true
+    })
+}
+
+fn answer(asked: &str) -> Value {
+    let metrics = json!({"name": "alice-container", "sampledAt": "2026-01-01T00:00:00Z"});
+    let (method, path) = asked.split_once(' ').unwrap();
+    let path = path.split('?').next().unwrap();
+    match (method, path) {
+        ("POST", "/v1/containers") => json!({
+            "container": container(), "message": "alice-container is ready",
+            "sshCommand": "ssh alice@10.0.0.2"
+        }),
+        ("GET", "/v1/containers") => {
+            json!({"containers": [container()], "totalCount": 1, "engine": "ok"})
+        }
+        ("GET", "/v1/system/info") => json!({
+            "info": {"engine": "ok", "defaultImage": "images:ubuntu/24.04", "containersTotal": 1}
+        }),
+        ("GET", _) if path.starts_with("/v1/metrics") => {
+            json!({"metrics": [metrics], "engine": "ok"})
+        }
+        ("GET", _) => json!({"container": container(), "metrics": metrics, "engine": "ok"}),
+        ("DELETE", _) => json!({
+            "message": "alice-container is deleted", "containerName": "alice-container",
+            "deletedUntil": null
+        }),
+        _ => json!({"message": "alice-container runs", "container": container()}),
+    }
+}

@@ -1,0 +1,15 @@
+//! The tools as clients meet them: over both eras of the protocol, against a daemon that is made up.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "in a test a panic is the report"
+)]
+
+mod daemon;
+mod failures;
+mod hints;
+mod listing;
+mod program;
+mod requests;
+mod session;

@@ -1,0 +1,300 @@
+//! Sessions: both eras, what a person types, cancellation and progress.
+
+use std::time::Duration;
+
+use containarium_mcp::{Tools, serve};
+use rmcp::{
+    ClientHandler, RoleClient, ServiceExt,
+    model::{
+        CallToolRequestParams, ClientRequest, ProgressNotificationParam, ProtocolVersion, Request,
+    },
+    service::{
+        ClientLifecycleMode, ClientServiceExt, NotificationContext, PeerRequestOptions,
+        RunningService,
+    },
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream},
+    sync::mpsc,
+};
+
+use crate::daemon::Daemon;
+
+/// A client that passes on the progress it is told of.
+#[derive(Clone)]
+pub(crate) struct Listener(mpsc::UnboundedSender<ProgressNotificationParam>);
+
+impl ClientHandler for Listener {
+    async fn on_progress(
+        &self,
+        progress: ProgressNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
+        let _ = self.0.send(progress);
+    }
+}
+
+pub(crate) type Session = RunningService<RoleClient, Listener>;
+
+fn legacy() -> ClientLifecycleMode {
+    ClientLifecycleMode::Initialize
+}
+
+fn modern() -> ClientLifecycleMode {
+    ClientLifecycleMode::Discover {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+    }
+}
+
+/// A session with the tools of `daemon`, and the progress that it is told of.
+pub(crate) async fn session(
+    daemon: &Daemon,
+    lifecycle: ClientLifecycleMode,
+) -> (Session, mpsc::UnboundedReceiver<ProgressNotificationParam>) {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let (input, output) = tokio::io::split(far);
+    tokio::spawn(serve(input, output, daemon.client(), None));
+    let (heard, progress) = mpsc::unbounded_channel();
+    (
+        Listener(heard)
+            .serve_with_lifecycle(near, lifecycle)
+            .await
+            .unwrap(),
+        progress,
+    )
+}
+
+/// Calls a tool in a session of the handshake's era; the result as it travels.
+pub(crate) async fn call(daemon: &Daemon, tool: &'static str, arguments: Value) -> Value {
+    let (session, _) = session(daemon, legacy()).await;
+    serde_json::to_value(session.call_tool(params(tool, arguments)).await.unwrap()).unwrap()
+}
+
+fn params(tool: &'static str, arguments: Value) -> CallToolRequestParams {
+    let Value::Object(arguments) = arguments else {
+        panic!("not an object: {arguments}")
+    };
+    CallToolRequestParams::new(tool).with_arguments(arguments)
+}
+
+#[tokio::test]
+async fn both_eras_list_the_tools_and_call_one() {
+    for lifecycle in [legacy(), modern()] {
+        let daemon = Daemon::start().await;
+        let (session, _) = session(&daemon, lifecycle).await;
+        assert_eq!(session.list_all_tools().await.unwrap().len(), 8);
+        let answer = session
+            .call_tool(params("list_containers", json!({})))
+            .await
+            .unwrap();
+        let structured = answer.structured_content.unwrap();
+        assert_eq!(structured["containers"][0]["username"], "alice");
+    }
+}
+
+#[tokio::test]
+async fn structured_content_and_text_hold_the_same_data() {
+    let daemon = Daemon::start().await;
+    let answer = call(&daemon, "get_container", json!({"username": "alice"})).await;
+    let text = answer["content"][0]["text"].as_str().unwrap();
+    let read: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(read, answer["structuredContent"]);
+    assert_eq!(read["container"], crate::daemon::container());
+    assert!(
+        text.starts_with("{\n  \"container\": {\n    \"name\""),
+        "{text}"
+    );
+}
+
+/// A person at the keyboard: lines in, lines out.
+struct Typist {
+    input: Option<tokio::io::WriteHalf<DuplexStream>>,
+    output: tokio::io::Lines<BufReader<tokio::io::ReadHalf<DuplexStream>>>,
+}
+
+impl Typist {
+    fn sit_down(daemon: &Daemon) -> Self {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let (input, output) = tokio::io::split(far);
+        tokio::spawn(serve(input, output, daemon.client(), None));
+        let (output, input) = tokio::io::split(near);
+        Self {
+            input: Some(input),
+            output: BufReader::new(output).lines(),
+        }
+    }
+
+    async fn types(&mut self, line: &str) {
+        let input = self.input.as_mut().unwrap();
+        input
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .unwrap();
+    }
+
+    async fn reads(&mut self) -> Value {
+        let line = self.output.next_line();
+        let line = tokio::time::timeout(Duration::from_secs(10), line)
+            .await
+            .expect("a line");
+        serde_json::from_str(&line.unwrap().expect("not the end")).unwrap()
+    }
+}
+
+const TYPED: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
+
+#[tokio::test]
+async fn after_a_typed_initialize_tools_work_at_once() {
+    let daemon = Daemon::start().await;
+    let mut typist = Typist::sit_down(&daemon);
+    typist.types(TYPED).await;
+    assert_eq!(
+        typist.reads().await["result"]["serverInfo"]["name"],
+        "containarium"
+    );
+    typist
+        .types(r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#)
+        .await;
+    assert_eq!(
+        typist.reads().await["result"]["tools"][0]["name"],
+        "create_container"
+    );
+    typist
+        .types(
+            r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"get_system_info"}}"#,
+        )
+        .await;
+    let answer = typist.reads().await;
+    assert_eq!(
+        answer["result"]["structuredContent"]["info"]["containersTotal"],
+        1
+    );
+}
+
+#[tokio::test]
+async fn nothing_that_is_typed_is_met_with_silence() {
+    let daemon = Daemon::start().await;
+    let mut typist = Typist::sit_down(&daemon);
+    // Before the session, in it, and whatever is wrong with the line.
+    typist
+        .types(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
+        .await;
+    for opened in [false, true] {
+        typist.types("hello?").await;
+        let answer = typist.reads().await;
+        assert_eq!(
+            (&answer["id"], &answer["error"]["code"]),
+            (&Value::Null, &json!(-32700))
+        );
+        for (line, id, code) in [
+            ("[]", Value::Null, -32600),
+            ("17", Value::Null, -32600),
+            (r#"{"jsonrpc":"2.0","id":7}"#, json!(7), -32600),
+            (
+                r#"{"jsonrpc":"1.0","id":"x","method":"tools/list"}"#,
+                json!("x"),
+                -32600,
+            ),
+        ] {
+            typist.types(line).await;
+            let answer = typist.reads().await;
+            assert_eq!(
+                (&answer["id"], &answer["error"]["code"]),
+                (&id, &json!(code)),
+                "{line}"
+            );
+        }
+        if !opened {
+            typist.types(TYPED).await;
+            assert_eq!(typist.reads().await["id"], 1);
+        }
+    }
+    for (line, code) in [
+        (
+            r#"{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"no_such"}}"#,
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{}}"#,
+            -32602,
+        ),
+        (r#"{"jsonrpc":"2.0","id":8,"method":"tools/run"}"#, -32601),
+    ] {
+        typist.types(line).await;
+        let answer = typist.reads().await;
+        assert_eq!(
+            (&answer["id"], &answer["error"]["code"]),
+            (&json!(8), &json!(code)),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_the_input_waits_for_the_answers() {
+    let daemon = Daemon::start().await;
+    let mut typist = Typist::sit_down(&daemon);
+    typist.types(TYPED).await;
+    typist
+        .types(
+            r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"list_containers"}}"#,
+        )
+        .await;
+    typist.input.take().unwrap().shutdown().await.unwrap();
+    assert_eq!(typist.reads().await["id"], 1);
+    assert_eq!(
+        typist.reads().await["result"]["structuredContent"]["totalCount"],
+        1
+    );
+}
+
+/// A daemon that takes a request, tells of it, and then of the connection's end; it never answers.
+async fn silent_daemon() -> (String, mpsc::UnboundedReceiver<&'static str>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = [0; 65536];
+        let read = tokio::io::AsyncReadExt::read(&mut stream, &mut bytes).await;
+        assert!(read.unwrap() > 0);
+        tell.send("asked").unwrap();
+        while tokio::io::AsyncReadExt::read(&mut stream, &mut bytes)
+            .await
+            .unwrap_or(0)
+            > 0
+        {}
+        tell.send("hung up").unwrap();
+    });
+    (url, told)
+}
+
+#[tokio::test]
+async fn a_cancelled_call_hangs_up_and_progress_is_told_at_once() {
+    let (url, mut told) = silent_daemon().await;
+    let token = containarium_client::Token::fixed("t");
+    let face = containarium_contract::Face::Mcp;
+    let client = containarium_client::Client::new(&url, token, face).unwrap();
+    let (near, far) = tokio::io::duplex(1 << 16);
+    tokio::spawn(async move { Tools::new(client).serve(far).await.unwrap().waiting().await });
+    let (heard, mut progress) = mpsc::unbounded_channel();
+    let session = Listener(heard).serve(near).await.unwrap();
+    let request = ClientRequest::CallToolRequest(Request::new(params(
+        "create_container",
+        json!({"username": "alice"}),
+    )));
+    let options = PeerRequestOptions::no_options();
+    let handle = session
+        .send_cancellable_request(request, options)
+        .await
+        .unwrap();
+    let first = progress.recv().await.unwrap();
+    assert_eq!(
+        first.message.as_deref(),
+        Some("creating alice-container: 0 s")
+    );
+    assert_eq!(told.recv().await, Some("asked"));
+    handle.cancel(None).await.unwrap();
+    assert_eq!(told.recv().await, Some("hung up"));
+}
