@@ -1,5 +1,9 @@
 //! What to do next, once as a fact, rendered for who asks.
 
+use std::str::FromStr as _;
+
+use serde_json::{Value, json};
+
 use crate::{ByteSize, ImageRef, Username};
 
 /// Who asks, and so what a next step looks like.
@@ -43,16 +47,10 @@ pub enum Hint {
     List,
     /// See this one.
     Get(Username),
-    /// Stop it first.
-    Stop(Username),
     /// Stop it without asking it.
     StopForce(Username),
-    /// Start it.
-    Start(Username),
     /// Delete it although it runs.
     DeleteForce(Username),
-    /// Create under this name.
-    CreateAs(Username),
     /// Create from this image.
     CreateFrom(Username, ImageRef),
     /// Create with a disk of this size.
@@ -72,81 +70,143 @@ pub enum Hint {
     },
 }
 
+/// A step in its three forms, or as a sentence that is the same for everybody.
+enum Form {
+    Call {
+        command: String,
+        tool: (&'static str, Value),
+        request: String,
+    },
+    Sentence(String),
+}
+
 impl Hint {
     /// The step in the form of `face`.
     pub fn render(&self, face: Face) -> String {
-        match (self, face) {
-            (Self::List, Face::Cli) => "run `containarium list`".into(),
-            (Self::List, Face::Mcp) => "call list_containers".into(),
-            (Self::List, Face::Rest) => "GET /v1/containers".into(),
-            (Self::Get(u), Face::Cli) => format!("run `containarium get {u}`"),
-            (Self::Get(u), Face::Mcp) => {
-                format!("call get_container with {{\"username\":\"{u}\"}}")
+        match (self.form(), face) {
+            (Form::Call { command, .. }, Face::Cli) => format!("run `containarium {command}`"),
+            (
+                Form::Call {
+                    tool: (name, Value::Null),
+                    ..
+                },
+                Face::Mcp,
+            ) => format!("call {name}"),
+            (
+                Form::Call {
+                    tool: (name, arguments),
+                    ..
+                },
+                Face::Mcp,
+            ) => {
+                format!("call {name} with {arguments}")
             }
-            (Self::Get(u), Face::Rest) => format!("GET /v1/containers/{u}"),
-            (Self::Stop(u), Face::Cli) => format!("run `containarium stop {u}`"),
-            (Self::Stop(u), Face::Mcp) => {
-                format!("call stop_container with {{\"username\":\"{u}\"}}")
-            }
-            (Self::Stop(u), Face::Rest) => format!("POST /v1/containers/{u}/stop"),
-            (Self::StopForce(u), Face::Cli) => format!("run `containarium stop {u} --force`"),
-            (Self::StopForce(u), Face::Mcp) => {
-                format!("call stop_container with {{\"username\":\"{u}\",\"force\":true}}")
-            }
-            (Self::StopForce(u), Face::Rest) => {
-                format!("POST /v1/containers/{u}/stop with {{\"force\":true}}")
-            }
-            (Self::Start(u), Face::Cli) => format!("run `containarium start {u}`"),
-            (Self::Start(u), Face::Mcp) => {
-                format!("call start_container with {{\"username\":\"{u}\"}}")
-            }
-            (Self::Start(u), Face::Rest) => format!("POST /v1/containers/{u}/start"),
-            (Self::DeleteForce(u), Face::Cli) => {
-                format!("run `containarium delete {u} --force --yes`")
-            }
-            (Self::DeleteForce(u), Face::Mcp) => {
-                format!("call delete_container with {{\"username\":\"{u}\",\"force\":true}}")
-            }
-            (Self::DeleteForce(u), Face::Rest) => format!("DELETE /v1/containers/{u}?force=true"),
-            (Self::CreateAs(u), Face::Cli) => format!("run `containarium create {u}`"),
-            (Self::CreateAs(u), Face::Mcp) => {
-                format!("call create_container with {{\"username\":\"{u}\"}}")
-            }
-            (Self::CreateAs(u), Face::Rest) => {
-                format!("POST /v1/containers with {{\"username\":\"{u}\"}}")
-            }
-            (Self::CreateFrom(u, i), Face::Cli) => {
-                format!("run `containarium create {u} --image {i}`")
-            }
-            (Self::CreateFrom(u, i), Face::Mcp) => {
-                format!("call create_container with {{\"username\":\"{u}\",\"image\":\"{i}\"}}")
-            }
-            (Self::CreateFrom(u, i), Face::Rest) => {
-                format!("POST /v1/containers with {{\"username\":\"{u}\",\"image\":\"{i}\"}}")
-            }
-            (Self::CreateWithDisk(u, d), Face::Cli) => {
-                format!("run `containarium create {u} --disk {d}`")
-            }
-            (Self::CreateWithDisk(u, d), Face::Mcp) => {
-                format!("call create_container with {{\"username\":\"{u}\",\"disk\":\"{d}\"}}")
-            }
-            (Self::CreateWithDisk(u, d), Face::Rest) => format!(
-                "POST /v1/containers with {{\"username\":\"{u}\",\"resources\":{{\"disk\":\"{d}\"}}}}"
+            (Form::Call { request, .. }, Face::Rest) => request,
+            (Form::Sentence(text), Face::Cli | Face::Mcp | Face::Rest) => text,
+        }
+    }
+
+    fn form(&self) -> Form {
+        let call = |command: String, name, arguments, request: String| Form::Call {
+            command,
+            tool: (name, arguments),
+            request,
+        };
+        match self {
+            Self::List => call(
+                "list".into(),
+                "list_containers",
+                Value::Null,
+                "GET /v1/containers".into(),
             ),
-            (Self::MintToken, Face::Cli | Face::Mcp | Face::Rest) => {
+            Self::Get(u) => call(
+                format!("get {u}"),
+                "get_container",
+                json!({ "username": u }),
+                format!("GET /v1/containers/{u}"),
+            ),
+            Self::StopForce(u) => call(
+                format!("stop {u} --force"),
+                "stop_container",
+                json!({ "username": u, "force": true }),
+                format!("POST /v1/containers/{u}/stop with {{\"force\":true}}"),
+            ),
+            Self::DeleteForce(u) => call(
+                format!("delete {u} --force --yes"),
+                "delete_container",
+                json!({ "username": u, "force": true }),
+                format!("DELETE /v1/containers/{u}?force=true"),
+            ),
+            Self::CreateFrom(u, image) => call(
+                format!("create {u} --image {image}"),
+                "create_container",
+                json!({ "username": u, "image": image }),
+                format!(
+                    "POST /v1/containers with {}",
+                    json!({ "username": u, "image": image })
+                ),
+            ),
+            Self::CreateWithDisk(u, disk) => call(
+                format!("create {u} --disk {disk}"),
+                "create_container",
+                json!({ "username": u, "disk": disk }),
+                format!(
+                    "POST /v1/containers with {}",
+                    json!({ "username": u, "resources": { "disk": disk } })
+                ),
+            ),
+            Self::MintToken => Form::Sentence(
                 "on the server, run `containarium token generate --username admin --roles admin \
                  --expiry 24h`"
-                    .into()
-            }
-            (Self::Init, Face::Cli | Face::Mcp | Face::Rest) => {
-                "on the server, run `containarium init`".into()
-            }
-            (Self::CheckEngine, Face::Cli | Face::Mcp | Face::Rest) => {
-                "look at the engine on the server with `incus info`, then try again".into()
-            }
-            (Self::Write { field, example }, Face::Cli | Face::Mcp | Face::Rest) => {
-                format!("write `{field}` like {example}")
+                    .into(),
+            ),
+            Self::Init => Form::Sentence("on the server, run `containarium init`".into()),
+            Self::CheckEngine => Form::Sentence(
+                "look at the engine on the server with `incus info`, then try again".into(),
+            ),
+            Self::Write { field, example } => {
+                Form::Sentence(format!("write `{field}` like {example}"))
             }
         }
+    }
+
+    /// One of each, for tests that check every form of every hint. A hint that is added does not
+    /// compile until it stands here.
+    pub fn examples() -> Vec<Self> {
+        let Ok(alice) = Username::from_str("alice") else {
+            return Vec::new();
+        };
+        let mut all = vec![
+            Self::List,
+            Self::Get(alice.clone()),
+            Self::StopForce(alice.clone()),
+            Self::DeleteForce(alice.clone()),
+            Self::CreateWithDisk(alice.clone(), ByteSize::from_bytes(4 << 30)),
+            Self::MintToken,
+            Self::Init,
+            Self::CheckEngine,
+            Self::Write {
+                field: "timeout".into(),
+                example: "30".into(),
+            },
+        ];
+        all.extend(
+            ImageRef::from_str("local:debian/12").map(|image| Self::CreateFrom(alice, image)),
+        );
+        for hint in &all {
+            match hint {
+                Self::List
+                | Self::Get(_)
+                | Self::StopForce(_)
+                | Self::DeleteForce(_)
+                | Self::CreateFrom(..)
+                | Self::CreateWithDisk(..)
+                | Self::MintToken
+                | Self::Init
+                | Self::CheckEngine
+                | Self::Write { .. } => {}
+            }
+        }
+        all
     }
 }
