@@ -83,3 +83,29 @@ async fn another_authority_is_not() {
     );
     assert!(error.hint().unwrap().contains("CONTAINARIUM_CA_FILE"));
 }
+
+/// The system's roots are found through the environment, which a test must not change for the
+/// tests beside it: so this test runs itself again in a process that has another one.
+#[tokio::test]
+async fn the_systems_roots_are_trusted() {
+    const PORT: &str = "CONTAINARIUM_TEST_HTTPS_PORT";
+    if let Ok(port) = std::env::var(PORT) {
+        let url = format!("https://localhost:{port}");
+        let client = Client::new(&url, Token::fixed("t"), Face::Rest).unwrap();
+        client.call(&GetSystemInfo {}).await.unwrap();
+        return;
+    }
+    let (port, pem) = serve().await;
+    let again = |roots: std::path::PathBuf| async move {
+        let ran = tokio::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "the_systems_roots_are_trusted"])
+            .env(PORT, port.to_string())
+            .env("SSL_CERT_FILE", roots)
+            .env_remove("SSL_CERT_DIR")
+            .output();
+        ran.await.unwrap().status.success()
+    };
+    assert!(again(pem.path().to_owned()).await);
+    let (_, other) = serve().await;
+    assert!(!again(other.path().to_owned()).await);
+}
