@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     engine_socket::EngineSocket,
     failure::{Exit, Failure},
+    init::STATE_DIR,
     jwt_secret,
 };
 
@@ -41,7 +42,7 @@ pub(crate) struct Daemon {
         long,
         value_name = "DIR",
         env = "CONTAINARIUM_STATE_DIR",
-        default_value = "/var/lib/containarium"
+        default_value = STATE_DIR
     )]
     pub(crate) state_dir: PathBuf,
     /// Where Incus listens: auto, or unix:PATH

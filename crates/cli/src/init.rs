@@ -2,17 +2,23 @@
 
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
 use clap::Args;
-use containarium_core::setup::{self, SetupError};
+use containarium_core::{
+    secret,
+    setup::{self, SetupError},
+};
 
 use crate::{
     engine_socket::EngineSocket,
     failure::{Exit, Failure},
 };
+
+/// Where the machine's one installation remembers, unless told otherwise.
+pub(crate) const STATE_DIR: &str = "/var/lib/containarium";
 
 /// Prepare this server: Incus's project, storage, bridge and images
 #[derive(Debug, Args)]
@@ -32,7 +38,7 @@ pub(crate) struct Place {
         long,
         value_name = "DIR",
         env = "CONTAINARIUM_STATE_DIR",
-        default_value = "/var/lib/containarium"
+        default_value = STATE_DIR
     )]
     pub(crate) state_dir: PathBuf,
     /// Where Incus listens: auto, or unix:PATH
@@ -48,6 +54,7 @@ impl Init {
             engine: self.place.engine.path(),
         };
         let begun = Instant::now();
+        let state_dir = ask.state_dir.clone();
         let report = |line: &str| {
             let _ = writeln!(
                 io::stdout(),
@@ -56,6 +63,11 @@ impl Init {
             );
         };
         let installation = setup::init(&ask, &report).await.map_err(refused)?;
+        // A second installation on the machine keeps its secret to itself.
+        if state_dir == Path::new(STATE_DIR) {
+            secret::make_for_machine(&state_dir)
+                .map_err(|e| Failure::new(Exit::Other, e.to_string()))?;
+        }
         report(&format!(
             "{} is ready; containers are made from {}",
             installation.name, installation.default_image

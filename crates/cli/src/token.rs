@@ -15,6 +15,7 @@ use ulid::Ulid;
 
 use crate::{
     failure::{Exit, Failure},
+    init::STATE_DIR,
     jwt_secret,
     output::Format,
 };
@@ -74,7 +75,7 @@ pub(crate) struct Secret {
         long,
         value_name = "DIR",
         env = "CONTAINARIUM_STATE_DIR",
-        default_value = "/var/lib/containarium"
+        default_value = STATE_DIR
     )]
     pub(crate) state_dir: PathBuf,
 }

@@ -79,10 +79,23 @@ pub fn find(
             } else if own.exists() || !make {
                 read(&own)
             } else {
-                write_new(&own)
+                write_new(&own, 0o600)
             }
         }
     }
+}
+
+/// Makes the machine's file, which its administrators may read too, unless the installation in
+/// `state_dir` has a secret already: its tokens stay good.
+pub fn make_for_machine(state_dir: &Path) -> Result<(), NoSecret> {
+    let path = Path::new(SYSTEM_FILE);
+    if path.exists() || state_dir.join("jwt.secret").exists() {
+        return Ok(());
+    }
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(|source| at(dir, source))?;
+    }
+    write_new(path, 0o640).map(drop)
 }
 
 fn read(path: &Path) -> Result<SecretSlice<u8>, NoSecret> {
@@ -100,14 +113,14 @@ fn trimmed(bytes: &[u8], place: &str) -> Result<SecretSlice<u8>, NoSecret> {
     }
 }
 
-fn write_new(path: &Path) -> Result<SecretSlice<u8>, NoSecret> {
+fn write_new(path: &Path, mode: u32) -> Result<SecretSlice<u8>, NoSecret> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).map_err(|_| NoSecret::Random)?;
     let text = STANDARD.encode(bytes);
     let made = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(mode)
         .open(path);
     match made.and_then(|mut file| file.write_all(text.as_bytes()).and(file.sync_all())) {
         Ok(()) => Ok(text.into_bytes().into()),

@@ -313,7 +313,11 @@ async fn what_the_host_does_not_have_is_capped_and_said() {
         .unwrap()
         .container
         .resources;
-    let pool = bed.incus.storage_pool_resources("containarium").await.unwrap();
+    let pool = bed
+        .incus
+        .storage_pool_resources("containarium")
+        .await
+        .unwrap();
     assert_eq!(shown.disk.bytes(), pool.total);
 }
 

@@ -1,1 +1,22 @@
-//! testkit
+//! What a test of the whole needs: a daemon of its own, callers with tokens, logins, a session with
+//! `mcp-server`, and power over the engine. For tests only: whatever fails here panics and says why.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a field that is missing fails the test that wants it"
+)]
+
+mod answer;
+mod bed;
+mod daemon;
+mod login;
+mod mcp_session;
+mod wait;
+
+pub use answer::Answer;
+pub use bed::Bed;
+pub use daemon::TestDaemon;
+pub use login::{Key, Login, Said};
+pub use mcp_session::{McpSession, ToolResult};
+pub use wait::wait_for;
