@@ -6,7 +6,8 @@ mod installation;
 mod operations;
 
 use std::{
-    os::unix::fs::DirBuilderExt as _,
+    fs::OpenOptions,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -63,7 +64,7 @@ pub struct Store {
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The state directory cannot be made.
+    /// The state directory, or the store in it, cannot be made.
     #[error("the state directory {path} cannot be used: {source}")]
     Directory {
         /// The directory.
@@ -91,15 +92,24 @@ pub enum StoreError {
 impl Store {
     /// Opens the store in `dir`, and makes both where they are missing.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let file = dir.join("containarium.db");
+        // Made by us and not by SQLite, which would let others read it; its log takes the mode over.
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(dir)
+            .and_then(|()| {
+                OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .mode(0o600)
+                    .open(&file)
+            })
             .map_err(|source| StoreError::Directory {
                 path: dir.to_owned(),
                 source,
             })?;
-        let mut connection = Connection::open(dir.join("containarium.db"))?;
+        let mut connection = Connection::open(file)?;
         // FULL, because what is answered as done must survive a power cut.
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
@@ -151,14 +161,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn the_state_directory_is_for_its_owner_only() {
+    fn what_is_remembered_is_for_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         Store::open(&state).unwrap();
-        assert_eq!(
-            state.metadata().unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&state), 0o700);
+        assert_eq!(mode(&state.join("containarium.db")), 0o600);
     }
 
     #[test]
