@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, net::IpAddr, path::PathBuf};
 
 use clap::Args;
-use containarium_core::StoreError;
+use containarium_core::{StoreError, secret};
 use containarium_daemon::{Config, Daemon as Server, ServeError};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +13,6 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     engine_socket::EngineSocket,
     failure::{Exit, Failure},
-    init::STATE_DIR,
     jwt_secret,
 };
 
@@ -42,7 +41,7 @@ pub(crate) struct Daemon {
         long,
         value_name = "DIR",
         env = "CONTAINARIUM_STATE_DIR",
-        default_value = STATE_DIR
+        default_value = secret::STATE_DIR
     )]
     pub(crate) state_dir: PathBuf,
     /// Where Incus listens: auto, or unix:PATH

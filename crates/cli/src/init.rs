@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Instant,
 };
 
@@ -16,9 +16,6 @@ use crate::{
     engine_socket::EngineSocket,
     failure::{Exit, Failure},
 };
-
-/// Where the machine's one installation remembers, unless told otherwise.
-pub(crate) const STATE_DIR: &str = "/var/lib/containarium";
 
 /// Prepare this server: Incus's project, storage, bridge and images
 #[derive(Debug, Args)]
@@ -38,7 +35,7 @@ pub(crate) struct Place {
         long,
         value_name = "DIR",
         env = "CONTAINARIUM_STATE_DIR",
-        default_value = STATE_DIR
+        default_value = secret::STATE_DIR
     )]
     pub(crate) state_dir: PathBuf,
     /// Where Incus listens: auto, or unix:PATH
@@ -63,11 +60,8 @@ impl Init {
             );
         };
         let installation = setup::init(&ask, &report).await.map_err(refused)?;
-        // A second installation on the machine keeps its secret to itself.
-        if state_dir == Path::new(STATE_DIR) {
-            secret::make_for_machine(&state_dir)
-                .map_err(|e| Failure::new(Exit::Other, e.to_string()))?;
-        }
+        secret::make_for_machine(&state_dir)
+            .map_err(|e| Failure::new(Exit::Other, e.to_string()))?;
         report(&format!(
             "{} is ready; containers are made from {}",
             installation.name, installation.default_image

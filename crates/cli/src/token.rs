@@ -15,7 +15,6 @@ use ulid::Ulid;
 
 use crate::{
     failure::{Exit, Failure},
-    init::STATE_DIR,
     jwt_secret,
     output::Format,
 };
@@ -75,7 +74,7 @@ pub(crate) struct Secret {
         long,
         value_name = "DIR",
         env = "CONTAINARIUM_STATE_DIR",
-        default_value = STATE_DIR
+        default_value = secret::STATE_DIR
     )]
     pub(crate) state_dir: PathBuf,
 }

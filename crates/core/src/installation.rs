@@ -18,7 +18,7 @@ pub struct Installation {
     pub prefix: u8,
     /// The first user id on the host that containers may be mapped to.
     pub uid_first: u32,
-    /// How many ranges of [`UIDS`] follow from there.
+    /// How many ranges of 65536 user ids follow from there.
     pub uid_ranges: u32,
     /// The image of a create that names none.
     pub default_image: ImageRef,

@@ -11,7 +11,9 @@ use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-/// Where `init` and administrators may leave the secret of a whole machine.
+/// Where an installation remembers, unless told otherwise: that of the machine.
+pub const STATE_DIR: &str = "/var/lib/containarium";
+/// Where the machine's installation has its secret, for administrators to find.
 const SYSTEM_FILE: &str = "/etc/containarium/jwt.secret";
 
 /// What the command line or the environment says about the secret.
@@ -47,6 +49,9 @@ pub enum NoSecret {
 
 /// Finds the secret: what was given, then the machine's file, then the state directory's own,
 /// which is made at random where `make` says so.
+///
+/// The machine's file is for the machine's installation alone: a second one beside it must not
+/// take the tokens of the first.
 pub fn find(
     given: SecretSource,
     state_dir: &Path,
@@ -74,7 +79,7 @@ pub fn find(
         } => {
             let system = Path::new(SYSTEM_FILE);
             let own = state_dir.join("jwt.secret");
-            if system.exists() {
+            if state_dir == Path::new(STATE_DIR) && system.exists() {
                 read(system)
             } else if own.exists() || !make {
                 read(&own)
@@ -85,11 +90,12 @@ pub fn find(
     }
 }
 
-/// Makes the machine's file, which its administrators may read too, unless the installation in
-/// `state_dir` has a secret already: its tokens stay good.
+/// Makes the machine's file, which its administrators may read too, if `state_dir` is that of the
+/// machine's installation and has no secret yet: tokens that are out stay good.
 pub fn make_for_machine(state_dir: &Path) -> Result<(), NoSecret> {
     let path = Path::new(SYSTEM_FILE);
-    if path.exists() || state_dir.join("jwt.secret").exists() {
+    let is_machines = state_dir == Path::new(STATE_DIR);
+    if !is_machines || path.exists() || state_dir.join("jwt.secret").exists() {
         return Ok(());
     }
     if let Some(dir) = path.parent() {

@@ -1,0 +1,38 @@
+# A thin veneer: each target calls one script, which says what it does.
+
+.DEFAULT_GOAL := help
+.PHONY: help up down purge test test-unit test-live build build-mcp
+
+# rustup's cargo before the distribution's, which may be years older.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## install what is missing, build, prepare Incus, start the daemon, do the main job once
+	@scripts/up
+
+down: ## stop what `make up` started and delete its demo; containers, storage and tokens stay
+	@scripts/down
+
+purge: ## remove the installation with all its containers, after its name is typed (PURGE=name: not asked)
+	@PURGE='$(PURGE)' scripts/purge
+
+test: ## everything that must be green: format, lints, docs, unit tests, and the live suite on a private Incus
+	@scripts/test
+
+test-unit: ## the tests that need no Incus and no root
+	@scripts/test unit
+
+test-live: ## the live suite, on a private Incus beside the machine's own
+	@scripts/test live
+
+build: ## build bin/containarium and bin/mcp-server
+	@scripts/build
+
+# Without a script, because this one is for every machine that an MCP client runs on, macOS included.
+build-mcp: ## build bin/mcp-server alone, on any system that Rust knows
+	cargo build --release --locked -p containarium-mcp --bin mcp-server
+	@mkdir -p bin
+	@install -m 755 "$${CARGO_TARGET_DIR:-target}/release/mcp-server" bin/mcp-server
+	@echo bin/mcp-server

@@ -1,0 +1,101 @@
+//! A request made from nothing but an endpoint's schema.
+
+use containarium_contract::Spec;
+use proptest::{
+    strategy::{Strategy as _, ValueTree as _},
+    string::string_regex,
+    test_runner::TestRunner,
+};
+use serde_json::{Map, Value};
+
+/// One request: where it goes, and its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: Option<String>,
+}
+
+/// A request of this endpoint about `username`, with every field whose schema says enough.
+pub(crate) fn sample(spec: &Spec, username: &str) -> Sample {
+    let mut fields = Map::new();
+    let properties = spec.request.get("properties").and_then(Value::as_object);
+    for (name, schema) in properties.into_iter().flatten() {
+        let value = if name == "username" {
+            Some(username.into())
+        } else {
+            value(schema)
+        };
+        if let Some(value) = value {
+            fields.insert(name.clone(), value);
+        }
+    }
+    for required in spec
+        .request
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let name = required.as_str().unwrap();
+        assert!(
+            fields.contains_key(name),
+            "{}: no sample of the required `{name}`",
+            spec.id
+        );
+    }
+    with_fields(spec, username, fields)
+}
+
+/// A request of this endpoint about `username`, with these fields where fields go.
+pub(crate) fn with_fields(spec: &Spec, username: &str, mut fields: Map<String, Value>) -> Sample {
+    let mut path = spec.path.to_owned();
+    for name in spec.path_fields() {
+        fields.remove(name);
+        path = path.replace(&format!("{{{name}}}"), username);
+    }
+    let method = spec.method.to_string();
+    if spec.has_body() {
+        return Sample {
+            method,
+            path,
+            body: Some(Value::Object(fields).to_string()),
+        };
+    }
+    let text = |value: Value| value.as_str().map_or(value.to_string(), str::to_owned);
+    let query: Vec<String> = fields
+        .into_iter()
+        .map(|(name, value)| format!("{name}={}", text(value)))
+        .collect();
+    if !query.is_empty() {
+        path = format!("{path}?{}", query.join("&"));
+    }
+    Sample {
+        method,
+        path,
+        body: None,
+    }
+}
+
+/// A value that this schema allows, where it says enough to make one that is also sensible.
+fn value(schema: &Value) -> Option<Value> {
+    if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
+        return Some(default.clone());
+    }
+    if let Some(pattern) = schema["pattern"].as_str() {
+        let inner = pattern.trim_start_matches('^').trim_end_matches('$');
+        let texts = string_regex(inner).unwrap();
+        let text = texts
+            .new_tree(&mut TestRunner::deterministic())
+            .unwrap()
+            .current();
+        // An image must be there, too.
+        return Some(if pattern.contains(':') {
+            "local:debian/12".into()
+        } else {
+            text.into()
+        });
+    }
+    let choices = schema.get("enum").and_then(Value::as_array);
+    choices.and_then(|choices| choices.iter().find(|choice| choice.is_string()).cloned())
+}

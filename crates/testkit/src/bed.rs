@@ -1,0 +1,124 @@
+//! The private engine that `scripts/with-engine` gives the live suite.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use containarium_core::{Installation, Store};
+use containarium_incus::{Client, Instance, StateChange, StatusCode};
+
+use crate::wait_for;
+
+/// How long Incus may take to kill or remove an instance.
+const REMOVE: Duration = Duration::from_secs(60);
+
+/// An initialised installation on an Incus that is ours alone.
+#[derive(Clone, Debug)]
+pub struct Bed {
+    /// The engine's socket.
+    pub socket: PathBuf,
+    /// The store that `init` left; each daemon works on a copy.
+    pub state: PathBuf,
+    /// `INCUS_DIR`.
+    pub incus_dir: PathBuf,
+    /// What `init` decided.
+    pub installation: Installation,
+}
+
+impl Bed {
+    /// The bed, emptied of what an earlier test left; `None`, with the reason printed, where there
+    /// is no engine to test on. Without one under `CI=true` it panics: there nothing is skipped.
+    pub async fn made() -> Option<Self> {
+        let variable =
+            |name: &str| env::var_os(format!("CONTAINARIUM_TEST_{name}")).map(PathBuf::from);
+        let (Some(socket), Some(state), Some(incus_dir)) =
+            (variable("SOCKET"), variable("STATE"), variable("INCUS_DIR"))
+        else {
+            assert!(
+                env::var("CI").as_deref() != Ok("true"),
+                "no engine to test on, and CI=true: run this with scripts/with-engine"
+            );
+            eprintln!("skipped: no engine to test on; scripts/with-engine brings one");
+            return None;
+        };
+        let installation = Store::open(&state).unwrap().installation().await.unwrap();
+        let bed = Self {
+            socket,
+            state,
+            incus_dir,
+            installation,
+        };
+        bed.start_engine();
+        bed.sweep().await;
+        Some(bed)
+    }
+
+    /// Incus, in the installation's project.
+    pub fn incus(&self) -> Client {
+        Client::unix(&self.socket).in_project(&self.installation.name)
+    }
+
+    /// The instances that are there. Fails the test where the engine does not answer.
+    pub async fn instances(&self) -> Vec<Instance> {
+        self.incus().instances().await.unwrap()
+    }
+
+    /// Waits until no instance is left: what could not be undone at once is undone soon after.
+    pub async fn emptied(&self, within: Duration) {
+        wait_for(within, "no instance is left", async || {
+            let left: Vec<String> = self.instances().await.into_iter().map(|i| i.name).collect();
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        })
+        .await;
+    }
+
+    async fn sweep(&self) {
+        let incus = self.incus();
+        for left in self.instances().await {
+            if left.status_code != StatusCode::STOPPED
+                && let Ok(killed) = incus.change_state(&left.name, &StateChange::kill()).await
+            {
+                // That it was gone already is as good.
+                let _stopped = incus.wait(&killed, REMOVE).await;
+            }
+            let removed = incus.delete_instance(&left.name).await.unwrap();
+            incus.wait(&removed, REMOVE).await.unwrap();
+        }
+    }
+
+    /// Where the pool is mounted on the host.
+    pub fn pool(&self) -> PathBuf {
+        self.incus_dir
+            .join("storage-pools")
+            .join(&self.installation.name)
+    }
+
+    /// Ends incusd the way a power cut would: no shutdown, and its containers go on.
+    pub fn kill_engine(&self) {
+        let file = self
+            .incus_dir
+            .with_file_name("incus.run")
+            .join("incusd.pid");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let pid = text.split(' ').next().unwrap().trim().to_owned();
+        let killed = Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+        assert!(killed.success(), "kill -KILL {pid}");
+    }
+
+    /// Starts incusd again, or finds it running.
+    pub fn start_engine(&self) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/start-engine");
+        let started = Command::new(script)
+            .env("INCUS_DIR", &self.incus_dir)
+            .output()
+            .unwrap();
+        assert!(
+            started.status.success(),
+            "start-engine: {}",
+            String::from_utf8_lossy(&started.stderr)
+        );
+    }
+}

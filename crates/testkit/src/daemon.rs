@@ -1,0 +1,202 @@
+//! A daemon in this process, on a port and a store of its own.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use containarium_client::{Client, Token};
+use containarium_contract::{Container, CreateContainer, Created, DeleteContainer, Face};
+use containarium_core::{Principal, Role, secret::SecretSource, token};
+use containarium_daemon::{Config, Daemon};
+use secrecy::SecretSlice;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use crate::{Answer, Bed, Key};
+
+/// A running daemon. Dropping it ends it without grace.
+pub struct TestDaemon {
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    state: TempDir,
+    engine: PathBuf,
+    secret: SecretSlice<u8>,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl TestDaemon {
+    /// On the live suite's engine, with a fresh copy of the store that `init` left.
+    pub async fn on(bed: &Bed) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(&bed.state).unwrap() {
+            let file = file.unwrap();
+            if file.file_type().unwrap().is_file() {
+                std::fs::copy(file.path(), state.path().join(file.file_name())).unwrap();
+            }
+        }
+        Self::with(state, &bed.socket).await
+    }
+
+    /// On any engine, with this state directory.
+    pub async fn with(state: TempDir, engine: &Path) -> Self {
+        // Not found by the usual ways: the machine's own must not be a test's.
+        let secret = format!("{}{}", Ulid::generate(), Ulid::generate());
+        let config = Config {
+            address: [127, 0, 0, 1].into(),
+            port: 0,
+            secret: SecretSource {
+                secret: Some(secret.clone().into()),
+                file: None,
+            },
+            state_dir: state.path().to_owned(),
+            engine: engine.to_owned(),
+        };
+        let daemon = Daemon::start(config).await.unwrap();
+        let url = format!("http://{}", daemon.address().unwrap());
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(daemon.serve(stop.clone()));
+        Self {
+            url,
+            state,
+            engine: engine.to_owned(),
+            secret: secret.into_bytes().into(),
+            stop,
+            serving,
+        }
+    }
+
+    /// Stops it gracefully, and starts another one on the same store.
+    pub async fn restarted(self) -> Self {
+        let Self {
+            state,
+            engine,
+            stop,
+            serving,
+            ..
+        } = self;
+        stop.cancel();
+        serving.await.unwrap();
+        Self::with(state, &engine).await
+    }
+
+    /// A token for this subject with these roles.
+    pub fn token(&self, subject: &str, roles: &[Role]) -> String {
+        let who = Principal {
+            subject: subject.parse().unwrap(),
+            roles: roles.to_vec(),
+        };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        token::mint(
+            &self.secret,
+            &who,
+            now,
+            Duration::from_secs(3600),
+            Ulid::generate(),
+        )
+        .unwrap()
+    }
+
+    /// An admin's token.
+    pub fn admin_token(&self) -> String {
+        self.token("admin", &[Role::Admin])
+    }
+
+    /// A typed client with an admin's token.
+    pub fn admin(&self) -> Client {
+        Client::new(&self.url, Token::fixed(&self.admin_token()), Face::Rest).unwrap()
+    }
+
+    /// Creates a small container with this key.
+    pub async fn create(&self, username: &str, key: &Key) -> Container {
+        self.create_as(username, key, json!({})).await.container
+    }
+
+    /// The same with further fields of the request.
+    pub async fn create_as(&self, username: &str, key: &Key, fields: Value) -> Created {
+        self.admin()
+            .call(&small(username, key, fields))
+            .await
+            .unwrap()
+    }
+
+    /// Deletes a container, running or not.
+    pub async fn delete(&self, username: &str) {
+        let username = username.parse().unwrap();
+        self.admin()
+            .call(&DeleteContainer {
+                username,
+                force: true,
+            })
+            .await
+            .unwrap();
+    }
+
+    /// A request as it is given, with a token or without.
+    pub async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&str>,
+    ) -> Answer {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .unwrap();
+        let mut request = http.request(method.parse().unwrap(), format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_owned());
+        }
+        let answer = request.send().await.unwrap();
+        let headers = answer.headers().iter();
+        Answer {
+            status: answer.status().as_u16(),
+            headers: headers
+                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+                .collect(),
+            body: answer.text().await.unwrap(),
+        }
+    }
+
+    /// The same as an admin.
+    pub async fn ask_as_admin(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let body = body.map(|body| body.to_string());
+        self.ask(method, path, Some(&self.admin_token()), body.as_deref())
+            .await
+    }
+
+    /// Asks for a small container and takes whatever comes.
+    pub async fn ask_to_create(&self, username: &str, key: &Key, fields: Value) -> Answer {
+        let request = serde_json::to_value(small(username, key, fields)).unwrap();
+        self.ask_as_admin("POST", "/v1/containers", Some(request))
+            .await
+    }
+}
+
+/// The request of a container that costs a test little.
+fn small(username: &str, key: &Key, fields: Value) -> CreateContainer {
+    let mut request = json!({
+        "username": username,
+        "resources": {"cpu": "1", "memory": "512MiB", "disk": "3GB"},
+        "sshKeys": [key.public()],
+    });
+    let (Some(all), Some(more)) = (request.as_object_mut(), fields.as_object()) else {
+        panic!("fields are an object: {fields}");
+    };
+    all.extend(more.clone());
+    serde_json::from_value(request).unwrap()
+}

@@ -1,0 +1,156 @@
+//! A session with the built `mcp-server`, over its stdin and stdout, as an MCP client has it.
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+use crate::TestDaemon;
+
+/// Longer than any call may take.
+const CALL: Duration = Duration::from_secs(180);
+
+/// One `mcp-server` and our side of its pipes.
+pub struct McpSession {
+    _server: Child,
+    to: ChildStdin,
+    from: Lines<BufReader<ChildStdout>>,
+    last: u64,
+}
+
+/// What a tool gave.
+#[derive(Clone, Debug)]
+pub struct ToolResult {
+    /// Whether it says that it failed.
+    pub is_error: bool,
+    /// Its text.
+    pub text: String,
+    /// Its structured content; null where there is none.
+    pub structured: Value,
+}
+
+impl McpSession {
+    /// Starts the program beside this test's own, and shakes hands.
+    pub async fn with(daemon: &TestDaemon) -> Self {
+        let mut server = Command::new(program())
+            .env("CONTAINARIUM_SERVER_URL", &daemon.url)
+            .env("CONTAINARIUM_JWT_TOKEN", daemon.admin_token())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let to = server.stdin.take().unwrap();
+        let from = BufReader::new(server.stdout.take().unwrap()).lines();
+        let mut session = Self {
+            _server: server,
+            to,
+            from,
+            last: 0,
+        };
+        let hello = json!({
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        });
+        let greeted = session.request("initialize", hello).await;
+        assert_eq!(
+            greeted["result"]["serverInfo"]["name"], "containarium",
+            "{greeted}"
+        );
+        session
+            .send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
+            .await;
+        session
+    }
+
+    /// Calls one tool.
+    pub async fn call(&mut self, tool: &str, arguments: Value) -> ToolResult {
+        self.call_at_once(&[(tool, arguments)]).await.remove(0)
+    }
+
+    /// Calls one tool that must succeed; its structured content.
+    pub async fn must(&mut self, tool: &str, arguments: Value) -> Value {
+        let result = self.call(tool, arguments).await;
+        assert!(!result.is_error, "{tool}: {}", result.text);
+        result.structured
+    }
+
+    /// Sends all calls before it reads an answer; the results in the order of the calls.
+    pub async fn call_at_once(&mut self, calls: &[(&str, Value)]) -> Vec<ToolResult> {
+        let mut ids = Vec::new();
+        for (tool, arguments) in calls {
+            ids.push(
+                self.begin("tools/call", json!({"name": tool, "arguments": arguments}))
+                    .await,
+            );
+        }
+        let mut results = vec![None; ids.len()];
+        while results.iter().any(Option::is_none) {
+            let message = self.read().await;
+            let Some(place) = ids.iter().position(|id| message["id"] == *id) else {
+                continue;
+            };
+            assert!(message.get("error").is_none(), "{message}");
+            let result = &message["result"];
+            *results.get_mut(place).unwrap() = Some(ToolResult {
+                is_error: result["isError"] == true,
+                text: result["content"][0]["text"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+                structured: result["structuredContent"].clone(),
+            });
+        }
+        results.into_iter().flatten().collect()
+    }
+
+    async fn request(&mut self, method: &str, params: Value) -> Value {
+        let id = self.begin(method, params).await;
+        loop {
+            let message = self.read().await;
+            if message["id"] == id {
+                return message;
+            }
+        }
+    }
+
+    async fn begin(&mut self, method: &str, params: Value) -> u64 {
+        self.last += 1;
+        let id = self.last;
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+            .await;
+        id
+    }
+
+    async fn send(&mut self, message: &Value) {
+        self.to
+            .write_all(format!("{message}\n").as_bytes())
+            .await
+            .unwrap();
+        self.to.flush().await.unwrap();
+    }
+
+    async fn read(&mut self) -> Value {
+        let line = timeout(CALL, self.from.next_line()).await;
+        let line = line.unwrap_or_else(|_| panic!("mcp-server said nothing for {CALL:?}"));
+        let line = line.unwrap().unwrap_or_else(|| panic!("mcp-server ended"));
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    }
+}
+
+/// Cargo puts the workspace's programs beside the directory of the tests' own.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.ancestors().nth(2).unwrap().join("mcp-server");
+    assert!(
+        path.exists(),
+        "there is no {}: cargo build -p containarium-mcp",
+        path.display()
+    );
+    path
+}

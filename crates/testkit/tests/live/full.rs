@@ -1,0 +1,70 @@
+//! A create when the pool has no room.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use containarium_testkit::Key;
+use serde_json::json;
+
+use crate::{SOON, start};
+
+/// Files that fill a file system, gone when dropped.
+struct Ballast(Vec<PathBuf>);
+
+impl Ballast {
+    /// Takes all that is free, in ever smaller pieces.
+    fn in_dir(dir: &Path) -> Self {
+        let mut ballast = Self(Vec::new());
+        for size in [
+            "16G", "4G", "1G", "256M", "64M", "16M", "4M", "1M", "64K", "4K",
+        ] {
+            loop {
+                let file = dir.join(format!("ballast-{}", ballast.0.len()));
+                ballast.0.push(file.clone());
+                let taken = Command::new("fallocate")
+                    .args(["-l", size])
+                    .arg(&file)
+                    .output()
+                    .unwrap();
+                if !taken.status.success() {
+                    break;
+                }
+            }
+        }
+        ballast
+    }
+}
+
+impl Drop for Ballast {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            // One that could not be made is not there.
+            let _gone = std::fs::remove_file(file);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_without_room_fails_says_so_and_leaves_nothing() {
+    let Some((bed, daemon)) = start().await else {
+        return;
+    };
+    let key = Key::new();
+    let refused = {
+        let _ballast = Ballast::in_dir(&bed.pool());
+        daemon.ask_to_create("alice", &key, json!({})).await
+    };
+    assert!([500, 507].contains(&refused.status), "{refused:?}");
+    let text = refused.json()["error"].as_str().unwrap().to_lowercase();
+    assert!(
+        text.contains("space") || text.contains("full") || text.contains("in step"),
+        "{text}"
+    );
+    bed.emptied(SOON).await;
+    // With room again the name is free, and the daemon has not suffered.
+    key.login(&daemon.create("alice", &key).await)
+        .says("true")
+        .await;
+}

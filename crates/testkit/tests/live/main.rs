@@ -1,0 +1,32 @@
+//! The whole on a real Incus, from HTTP and MCP to what is true inside a container.
+//!
+//! Runs with `scripts/with-engine cargo nextest run --profile live`, one test at a time: they share one
+//! engine, and some fill or kill it. Each has a daemon and a store of its own and begins with no container.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::time::Duration;
+
+use containarium_testkit::{Bed, TestDaemon};
+
+mod docker;
+mod engine;
+mod facts;
+mod full;
+mod mcp;
+mod metrics;
+mod neighbours;
+mod power;
+mod refusals;
+mod restart;
+mod system;
+
+/// How long what a failure left may still be seen.
+const SOON: Duration = Duration::from_secs(30);
+
+/// An empty bed and a daemon on it; `None` where there is no engine to test on.
+async fn start() -> Option<(Bed, TestDaemon)> {
+    let bed = Bed::made().await?;
+    let daemon = TestDaemon::on(&bed).await;
+    Some((bed, daemon))
+}

@@ -1,0 +1,77 @@
+//! Metrics are measured, and follow what happens inside.
+
+use std::time::Duration;
+
+use containarium_contract::{GetMetrics, Metrics};
+use containarium_testkit::{Key, TestDaemon, wait_for};
+
+use crate::start;
+
+async fn sample(daemon: &TestDaemon) -> Metrics {
+    let ask = GetMetrics {
+        username: "alice".parse().unwrap(),
+    };
+    daemon.admin().call(&ask).await.unwrap().metrics.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_real_and_move() {
+    let Some((_bed, daemon)) = start().await else {
+        return;
+    };
+    let key = Key::new();
+    let login = key.login(&daemon.create("alice", &key).await);
+    let before = sample(&daemon).await;
+    assert_eq!(before.name, "alice-container");
+    assert!(before.cpu_usage_seconds.unwrap() > 0.0, "{before:?}");
+    assert!(
+        (1 << 20..512 << 20).contains(&before.memory_usage_bytes.unwrap()),
+        "{before:?}"
+    );
+    assert!(before.process_count.unwrap() > 5, "{before:?}");
+
+    login.says("head -c 200M /dev/urandom > file && sync").await;
+    // What is printed here is sent by the container.
+    let sent = login
+        .says("head -c 3000000 /dev/zero | tr '\\0' x")
+        .await
+        .len() as u64;
+    let moved = |now: &Metrics| {
+        let grew =
+            |of: fn(&Metrics) -> Option<u64>, by| of(now).unwrap() >= of(&before).unwrap() + by;
+        now.cpu_usage_seconds > before.cpu_usage_seconds
+            && grew(|m| m.disk_usage_bytes, 190 << 20)
+            && grew(|m| m.network_tx_bytes, sent)
+            && grew(|m| m.network_rx_bytes, 1)
+    };
+    wait_for(Duration::from_secs(30), "the metrics follow", async || {
+        let now = sample(&daemon).await;
+        if moved(&now) {
+            Ok(())
+        } else {
+            Err((before.clone(), now))
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_stopped_container_nothing_is_made_up() {
+    let Some((_bed, daemon)) = start().await else {
+        return;
+    };
+    daemon.create("alice", &Key::new()).await;
+    daemon
+        .ask_as_admin("POST", "/v1/containers/alice/stop", None)
+        .await;
+    let now = sample(&daemon).await;
+    assert_eq!(
+        (
+            now.cpu_usage_seconds,
+            now.memory_usage_bytes,
+            now.process_count
+        ),
+        (None, None, None)
+    );
+    assert_eq!((now.network_rx_bytes, now.network_tx_bytes), (None, None));
+}

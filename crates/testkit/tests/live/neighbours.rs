@@ -1,0 +1,61 @@
+//! Two tenants on one bridge.
+
+use containarium_testkit::{Key, Login};
+
+use crate::start;
+
+/// Whether a TCP connection to this port succeeds from inside.
+async fn reaches(login: &Login, host: &str, port: u16) -> bool {
+    login
+        .run(&format!("timeout 3 bash -c '</dev/tcp/{host}/{port}'"))
+        .await
+        .status
+        == 0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_reach_the_world_and_not_each_other() {
+    let Some((_bed, daemon)) = start().await else {
+        return;
+    };
+    let key = Key::new();
+    let (alice, bob) = (
+        daemon.create("alice", &key).await,
+        daemon.create("bob", &key).await,
+    );
+    let (at_alice, at_bob) = (key.login(&alice), key.login(&bob));
+    assert!(
+        reaches(&at_alice, &alice.network.ip_address, 22).await,
+        "the probe itself works"
+    );
+    assert!(
+        !reaches(&at_alice, &bob.network.ip_address, 22).await,
+        "alice reaches bob"
+    );
+    assert!(
+        !reaches(&at_bob, &alice.network.ip_address, 22).await,
+        "bob reaches alice"
+    );
+
+    // Its own package mirror, which is the one place that every machine with containers reaches.
+    let mirror = "curl -sS -o /dev/null --max-time 10 -w '%{http_code}' \
+                  $(grep -rhoE 'https?://[^] ]+' /etc/apt/sources.list /etc/apt/sources.list.d | head -n 1)";
+    for login in [&at_alice, &at_bob] {
+        assert!(
+            login.says(mirror).await.starts_with(['2', '3', '4']),
+            "no way out"
+        );
+    }
+
+    // A sender that is not its own is dropped: with it, the same call has no answer.
+    let spoofed = bob.network.ip_address.replace(".0.", ".9.");
+    at_alice
+        .says(&format!("sudo ip addr add {spoofed}/16 dev eth0"))
+        .await;
+    at_alice
+        .refuses(&mirror.replace(
+            "--max-time 10",
+            &format!("--max-time 4 --interface {spoofed}"),
+        ))
+        .await;
+}
