@@ -8,67 +8,27 @@ use containarium_contract::{
     CreateContainer, DeleteContainer, EngineHealth, GetContainer, ListContainers, StartContainer,
     State, StopContainer,
 };
-use containarium_core::{Containarium, Error, Incus, Installation, Principal, Role, Step, Store};
-use containarium_incus::{NetworkPost, ProjectPost, StoragePoolPost};
-use containarium_incus_sim::{Fault, On, Sim};
+use containarium_core::{Containarium, Error, Principal, Role, Step, Store};
+use containarium_incus_sim::{Fault, On};
+use containarium_testkit::Simulated;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
-/// An installation on a sim; `subnet` keeps tests that run side by side apart.
+/// The service on an installation in memory; `subnet` keeps tests that run side by side apart.
 struct Bed {
-    sim: Sim,
-    incus: Incus,
     core: Containarium,
-    dir: TempDir,
+    there: Simulated,
 }
 
 async fn bed(subnet: u8) -> Bed {
-    let dir = tempfile::tempdir().unwrap();
-    let sim = Sim::start(dir.path()).unwrap();
-    let incus = Incus::unix(sim.socket());
-    let config = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
-    let name = "containarium".to_owned();
-    let project = ProjectPost {
-        name: name.clone(),
-        ..ProjectPost::default()
-    };
-    incus.create_project(&project).await.unwrap();
-    let pool = StoragePoolPost {
-        name: name.clone(),
-        driver: "btrfs".into(),
-        config: config("size", "100GiB"),
-        ..StoragePoolPost::default()
-    };
-    incus.create_storage_pool(&pool).await.unwrap();
-    let network = NetworkPost {
-        name: name.clone(),
-        kind: "bridge".into(),
-        config: config("ipv4.address", &format!("127.{subnet}.0.1/16")),
-        ..NetworkPost::default()
-    };
-    incus.create_network(&network).await.unwrap();
-    for kind in ["plain", "docker"] {
-        sim.add_image(&format!("containarium/{kind}/local/debian/12"), &[]);
-    }
-    let store = Store::open(&dir.path().join("state")).unwrap();
-    let installation = Installation {
-        id: "01".into(),
-        name,
-        gateway: std::net::Ipv4Addr::new(127, subnet, 0, 1),
-        prefix: 16,
-        uid_first: 1_000_000,
-        uid_ranges: 100,
-        default_image: "local:debian/12".parse().unwrap(),
-    };
-    store.set_installation(&installation).await.unwrap();
-    let core = Containarium::open(store, &incus).await.unwrap();
-    Bed {
-        sim,
-        incus,
-        core,
-        dir,
-    }
+    let there = Simulated::on(subnet).await;
+    let core = opened(&there).await;
+    Bed { core, there }
+}
+
+async fn opened(there: &Simulated) -> Containarium {
+    let store = Store::open(there.state.path()).unwrap();
+    Containarium::open(store, &there.incus).await.unwrap()
 }
 
 impl Bed {
@@ -84,12 +44,7 @@ impl Bed {
             .list(&admin(), ListContainers::default())
             .await
             .unwrap();
-        let instances = self
-            .incus
-            .in_project("containarium")
-            .instances()
-            .await
-            .unwrap();
+        let instances = self.there.incus.instances().await.unwrap();
         let names = all
             .containers
             .iter()
@@ -211,7 +166,7 @@ async fn a_create_that_fails_leaves_nothing_and_says_where_and_why() {
         (start, Step::Engine, "no such device"),
         (dies, Step::Boot, "Exiting PID 1"),
     ] {
-        bed.sim.fail_next(On::Create, fault);
+        bed.there.sim.fail_next(On::Create, fault);
         let failed = bed
             .create(&admin(), json!({"username": "alice"}))
             .await
@@ -231,7 +186,7 @@ async fn a_create_that_fails_leaves_nothing_and_says_where_and_why() {
 #[tokio::test]
 async fn an_answer_that_never_came_is_not_taken_for_a_create_that_left_nothing() {
     let bed = bed(104).await;
-    bed.sim.fail_next(On::Create, Fault::CutAnswer);
+    bed.there.sim.fail_next(On::Create, Fault::CutAnswer);
     let failed = bed
         .create(&admin(), json!({"username": "alice"}))
         .await
@@ -245,14 +200,14 @@ async fn an_answer_that_never_came_is_not_taken_for_a_create_that_left_nothing()
 
 /// A create that fails, and whose instance cannot be deleted at the first try.
 async fn left_behind(bed: &Bed) {
-    bed.sim.fail_next(
+    bed.there.sim.fail_next(
         On::Create,
         Fault::FailStart {
             code: 500,
             text: "no".into(),
         },
     );
-    bed.sim.fail_next(
+    bed.there.sim.fail_next(
         On::Delete,
         Fault::FailLate {
             code: 500,
@@ -282,8 +237,7 @@ async fn a_daemon_takes_up_the_removals_of_the_one_before() {
     left_behind(&bed).await;
     bed.core.close(Duration::from_secs(5)).await;
     assert_eq!(bed.there().await.1, 1);
-    let store = Store::open(&bed.dir.path().join("state")).unwrap();
-    let _next = Containarium::open(store, &bed.incus).await.unwrap();
+    let _next = opened(&bed.there).await;
     bed.emptied().await;
 }
 
@@ -314,6 +268,7 @@ async fn what_the_host_does_not_have_is_capped_and_said() {
         .container
         .resources;
     let pool = bed
+        .there
         .incus
         .storage_pool_resources("containarium")
         .await
@@ -394,7 +349,7 @@ async fn while_the_engine_hangs_reads_tell_what_the_store_knows() {
     bed.create(&admin(), json!({"username": "alice"}))
         .await
         .unwrap();
-    bed.sim.hang(true);
+    bed.there.sim.hang(true);
     let admin = admin();
     let found = timeout(Duration::from_secs(20), bed.core.get(&admin, get("alice")));
     let found = found.await.unwrap().unwrap();

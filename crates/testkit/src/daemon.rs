@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -22,7 +23,7 @@ use crate::{Answer, Bed, Key};
 pub struct TestDaemon {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
-    state: TempDir,
+    state: Arc<TempDir>,
     engine: PathBuf,
     secret: SecretSlice<u8>,
     stop: CancellationToken,
@@ -39,11 +40,11 @@ impl TestDaemon {
                 std::fs::copy(file.path(), state.path().join(file.file_name())).unwrap();
             }
         }
-        Self::with(state, &bed.socket).await
+        Self::with(Arc::new(state), &bed.socket).await
     }
 
     /// On any engine, with this state directory.
-    pub async fn with(state: TempDir, engine: &Path) -> Self {
+    pub async fn with(state: Arc<TempDir>, engine: &Path) -> Self {
         // Not found by the usual ways: the machine's own must not be a test's.
         let secret = format!("{}{}", Ulid::generate(), Ulid::generate());
         let config = Config {

@@ -12,6 +12,7 @@ mod bed;
 mod daemon;
 mod login;
 mod mcp_session;
+mod simulated;
 mod wait;
 
 pub use answer::Answer;
@@ -19,4 +20,5 @@ pub use bed::Bed;
 pub use daemon::TestDaemon;
 pub use login::{Key, Login, Said};
 pub use mcp_session::{McpSession, ToolResult};
+pub use simulated::Simulated;
 pub use wait::wait_for;
