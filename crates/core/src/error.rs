@@ -60,9 +60,9 @@ pub enum Error {
     /// No addresses or user ids are left.
     #[error("this server has no address or user id range left for another container")]
     Exhausted,
-    /// The storage is full.
-    #[error("the storage is full: {0}")]
-    NoSpace(String),
+    /// The storage is full. Incus's own sentence names paths of the host: it is for the log.
+    #[error("no space is left: the containers' storage, or this container's own disk, is full")]
+    NoSpace(#[source] containarium_incus::Error),
     /// The engine does not answer.
     #[error("Incus does not answer")]
     EngineAway(#[source] containarium_incus::Error),
@@ -111,7 +111,7 @@ impl From<containarium_incus::Error> for Error {
     fn from(error: containarium_incus::Error) -> Self {
         use containarium_incus::Error as Incus;
         match error {
-            Incus::NoSpace(text) => Self::NoSpace(text),
+            full @ Incus::NoSpace(_) => Self::NoSpace(full),
             away @ (Incus::Unreachable { .. } | Incus::Timeout { .. } | Incus::Protocol(_)) => {
                 Self::EngineAway(away)
             }
