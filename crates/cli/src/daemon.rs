@@ -17,6 +17,8 @@ use crate::{
 };
 
 /// Serve the API until told to stop
+///
+/// Logs to stderr; CONTAINARIUM_LOG says how much (error, warn, info, debug), info unless set.
 #[derive(Debug, Args)]
 pub(crate) struct Daemon {
     /// Serve REST; accepted for those who write it, and always so
