@@ -1,7 +1,7 @@
 # A thin veneer: each target calls one script, which says what it does.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down purge test test-unit test-live build build-mcp
+.PHONY: help up down purge test test-unit test-live bench build build-mcp
 
 # rustup's cargo before the distribution's, which may be years older.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -26,6 +26,9 @@ test-unit: ## the tests that need no Incus and no root
 
 test-live: ## the live suite, on a private Incus beside the machine's own
 	@scripts/test live
+
+bench: ## how long from a create to a login, against raw Incus in the same run; needs `make up` and root
+	@scripts/bench
 
 build: ## build bin/containarium and bin/mcp-server
 	@scripts/build
