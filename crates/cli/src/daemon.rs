@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, net::IpAddr, path::PathBuf};
 
 use clap::Args;
-use containarium_core::{StoreError, secret};
+use containarium_core::StoreError;
 use containarium_daemon::{Config, Daemon as Server, ServeError};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    engine_socket::EngineSocket,
     failure::{Exit, Failure},
     jwt_secret,
+    place::Place,
 };
 
 /// Serve the API until told to stop
@@ -38,17 +38,8 @@ pub(crate) struct Daemon {
     /// /etc/containarium/jwt.secret, else one in the state directory, made at random
     #[arg(long, value_name = "FILE")]
     pub(crate) jwt_secret_file: Option<PathBuf>,
-    /// Where it remembers
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "CONTAINARIUM_STATE_DIR",
-        default_value = secret::STATE_DIR
-    )]
-    pub(crate) state_dir: PathBuf,
-    /// Where Incus listens: auto, or unix:PATH
-    #[arg(long, env = "CONTAINARIUM_ENGINE", default_value = "auto")]
-    pub(crate) engine: EngineSocket,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 impl Daemon {
@@ -63,8 +54,8 @@ impl Daemon {
             address: self.address,
             port: self.port,
             secret: jwt_secret::given(self.jwt_secret, self.jwt_secret_file),
-            state_dir: self.state_dir,
-            engine: self.engine.path(),
+            state_dir: self.place.state.state_dir,
+            engine: self.place.engine.path(),
         };
         let server = Server::start(config).await.map_err(refused)?;
         let address = server.address().map_err(other)?;

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
     time::Instant,
 };
 
@@ -13,8 +12,8 @@ use containarium_core::{
 };
 
 use crate::{
-    engine_socket::EngineSocket,
     failure::{Exit, Failure},
+    place::Place,
 };
 
 /// Prepare this server: Incus's project, storage, bridge and images
@@ -27,27 +26,11 @@ pub(crate) struct Init {
     pub(crate) place: Place,
 }
 
-/// Where an installation is.
-#[derive(Debug, Args)]
-pub(crate) struct Place {
-    /// Where the daemon remembers
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "CONTAINARIUM_STATE_DIR",
-        default_value = secret::STATE_DIR
-    )]
-    pub(crate) state_dir: PathBuf,
-    /// Where Incus listens: auto, or unix:PATH
-    #[arg(long, env = "CONTAINARIUM_ENGINE", default_value = "auto")]
-    pub(crate) engine: EngineSocket,
-}
-
 impl Init {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let ask = setup::Init {
             name: self.name,
-            state_dir: self.place.state_dir,
+            state_dir: self.place.state.state_dir,
             engine: self.place.engine.path(),
         };
         let begun = Instant::now();

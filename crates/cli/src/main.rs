@@ -15,6 +15,7 @@ mod jwt_secret;
 mod list;
 mod metrics;
 mod output;
+mod place;
 mod progress;
 mod purge;
 mod size;

@@ -7,7 +7,8 @@ use containarium_core::{Incus, Store, setup};
 
 use crate::{
     failure::{Exit, Failure},
-    init::{Place, refused},
+    init::refused,
+    place::Place,
 };
 
 /// Remove this installation from Incus: its containers and all in them, images, storage, bridge
@@ -23,7 +24,7 @@ pub(crate) struct Purge {
 impl Purge {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let other = |error: &dyn std::error::Error| Failure::new(Exit::Other, error.to_string());
-        let store = Store::open(&self.place.state_dir).map_err(|e| other(&e))?;
+        let store = Store::open(&self.place.state.state_dir).map_err(|e| other(&e))?;
         let installation = store.installation().await.map_err(|e| other(&e))?;
         let typed = match self.yes {
             Some(name) => name,

@@ -17,6 +17,7 @@ use crate::{
     failure::{Exit, Failure},
     jwt_secret,
     output::Format,
+    place::StateDir,
 };
 
 /// Make tokens, and look into them
@@ -69,20 +70,14 @@ pub(crate) struct Secret {
     /// A file with that secret; else CONTAINARIUM_JWT_SECRET_FILE, else the daemon's own
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
-    /// Where the daemon remembers
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "CONTAINARIUM_STATE_DIR",
-        default_value = secret::STATE_DIR
-    )]
-    pub(crate) state_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) state: StateDir,
 }
 
 impl Secret {
     fn found(self) -> Result<SecretSlice<u8>, Failure> {
         let given = jwt_secret::given(self.secret, self.secret_file);
-        secret::find(given, &self.state_dir, false).map_err(|e| {
+        secret::find(given, &self.state.state_dir, false).map_err(|e| {
             Failure::new(Exit::Missing, e.to_string())
                 .with_hint("give --secret-file, or run this on the server as the daemon's user")
         })
