@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::start;
+use crate::{booted, start};
 
 /// An image of one static program: the host's busybox.
 fn image() -> Vec<u8> {
@@ -41,6 +41,8 @@ async fn docker_runs_an_image_and_publishes_its_port() {
     let key = Key::new();
     let container = daemon.create("alice", &key).await;
     let login = key.login(&container);
+    // Docker's socket comes with the rest of the boot, after the first login.
+    booted(&login).await;
     let imported = login
         .run_with("docker import - local/busybox", &image())
         .await;

@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use containarium_testkit::Key;
+use containarium_testkit::{Key, Login};
 use serde_json::json;
 
-use crate::{SOON, start};
+use crate::{SOON, booted, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_is_made_used_stopped_started_and_deleted() {
@@ -67,7 +67,7 @@ async fn limits_and_identity_are_true_inside() {
             .split(' ')
             .any(|group| group == "docker")
     );
-    assert_eq!(login.says("systemctl --failed --no-legend").await, "");
+    booted(&login).await;
     let address = login
         .says("ip -4 -o addr show eth0 | awk '{ print $4 }'")
         .await;
@@ -89,7 +89,7 @@ async fn a_container_is_unprivileged_and_has_no_way_to_the_engine() {
     let key = Key::new();
     let first = key.login(&daemon.create("alice", &key).await);
     let second = key.login(&daemon.create("bob", &key).await);
-    let range = async |login: &containarium_testkit::Login| {
+    let range = async |login: &Login| {
         let map = login.says("cat /proc/self/uid_map").await;
         let numbers: Vec<u32> = map.split_whitespace().map(|n| n.parse().unwrap()).collect();
         assert!(
@@ -204,7 +204,7 @@ async fn without_docker_there_is_no_trace_of_it() {
     let login = key.login(&made.container);
     assert!(!login.says("id -nG").await.contains("docker"));
     login.refuses("command -v dockerd").await;
-    assert_eq!(login.says("systemctl --failed --no-legend").await, "");
+    booted(&login).await;
     let instance = bed.instances().await.remove(0);
     assert_eq!(instance.config["security.nesting"], "false");
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use containarium_testkit::{Bed, TestDaemon};
+use containarium_testkit::{Bed, Login, TestDaemon, wait_for};
 
 mod docker;
 mod engine;
@@ -29,4 +29,19 @@ async fn start() -> Option<(Bed, TestDaemon)> {
     let bed = Bed::made().await?;
     let daemon = TestDaemon::on(&bed).await;
     Some((bed, daemon))
+}
+
+/// A login works before the last unit has started; `running` is said when all have, and none failed.
+async fn booted(login: &Login) {
+    wait_for(SOON, "all units have started", async || {
+        let said = login
+            .run("systemctl is-system-running; systemctl --failed --no-legend")
+            .await;
+        if said.stdout.trim() == "running" {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    })
+    .await;
 }
