@@ -34,13 +34,3 @@ pub enum OperationState {
     /// Undone because somebody asked.
     Cancelled,
 }
-
-impl OperationState {
-    /// Whether nothing will change any more.
-    pub fn is_final(self) -> bool {
-        match self {
-            Self::Succeeded | Self::Failed | Self::Cancelled => true,
-            Self::Queued | Self::Running | Self::Cancelling => false,
-        }
-    }
-}

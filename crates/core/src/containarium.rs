@@ -109,7 +109,7 @@ impl Containarium {
     }
 
     /// The same for a change: it must be there for its users.
-    pub(crate) async fn find_ready(
+    async fn find_ready(
         &self,
         who: &Principal,
         effect: Effect,
@@ -127,6 +127,32 @@ impl Containarium {
             Phase::Creating => busy("created"),
             Phase::Deleting => busy("deleted"),
         }
+    }
+
+    /// Does `work` to a container that is there for its users, as the only one who works on it, to
+    /// its end.
+    pub(crate) async fn change_ready<T, Work, Fut>(
+        &self,
+        who: &Principal,
+        effect: Effect,
+        username: Username,
+        work: Work,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        Work: FnOnce(Self, Record) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, Error>> + Send,
+    {
+        // Refused at once, and not only when its turn has come.
+        self.find_ready(who, effect, &username).await?;
+        let (this, who) = (self.clone(), who.clone());
+        self.to_the_end(async move {
+            let _claim = this.inner.claims.claim(&username).await;
+            // Again, because it may have changed while this waited for its turn.
+            let record = this.find_ready(&who, effect, &username).await?;
+            work(this.clone(), record).await
+        })
+        .await
     }
 
     /// What the host has, asked once.

@@ -111,12 +111,20 @@ impl Engine {
 
     /// Removes an instance, running or not. That there is none is success.
     pub(crate) async fn remove(&self, instance: &str) -> Result<(), Error> {
-        let status = match self.incus.instance(instance).await {
-            Ok(found) => found.value.status_code,
-            Err(Error::NotFound(_)) => return Ok(()),
-            Err(other) => return Err(other),
-        };
-        if !status.is_stopped() {
+        let state = self.state(instance).await?;
+        self.remove_in(instance, state).await
+    }
+
+    /// The same for whoever has just asked what it is doing.
+    pub(crate) async fn remove_in(
+        &self,
+        instance: &str,
+        state: Option<State>,
+    ) -> Result<(), Error> {
+        if state.is_none() {
+            return Ok(());
+        }
+        if state != Some(State::Stopped) {
             self.kill(instance).await?;
         }
         match self.incus.delete_instance(instance).await {

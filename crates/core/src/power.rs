@@ -21,14 +21,8 @@ impl Containarium {
         who: &Principal,
         request: StartContainer,
     ) -> Result<ContainerChanged, Error> {
-        self.find_ready(who, Effect::Write, &request.username)
-            .await?;
-        let (this, who) = (self.clone(), who.clone());
-        self.to_the_end(async move {
-            let _claim = this.inner.claims.claim(&request.username).await;
-            let record = this
-                .find_ready(&who, Effect::Write, &request.username)
-                .await?;
+        let username = request.username;
+        self.change_ready(who, Effect::Write, username, async |this, record| {
             let name = record.username.container_name();
             let instance = record.instance();
             let state = shown(&record, this.inner.engine.state(&instance).await?);
@@ -67,14 +61,8 @@ impl Containarium {
         if !(1..=600).contains(&request.timeout) {
             return Err(Error::Timeout(request.timeout));
         }
-        self.find_ready(who, Effect::Write, &request.username)
-            .await?;
-        let (this, who) = (self.clone(), who.clone());
-        self.to_the_end(async move {
-            let _claim = this.inner.claims.claim(&request.username).await;
-            let record = this
-                .find_ready(&who, Effect::Write, &request.username)
-                .await?;
+        let username = request.username;
+        self.change_ready(who, Effect::Write, username, async move |this, record| {
             let name = record.username.container_name();
             let state = shown(&record, this.inner.engine.state(&record.instance()).await?);
             if state == State::Stopped {

@@ -22,29 +22,21 @@ impl Containarium {
         who: &Principal,
         request: DeleteContainer,
     ) -> Result<Deleted, Error> {
-        self.find_ready(who, Effect::Destroy, &request.username)
-            .await?;
-        let (this, who) = (self.clone(), who.clone());
-        self.to_the_end(async move {
-            let _claim = this.inner.claims.claim(&request.username).await;
-            // Again, because it may have changed while this waited for its turn.
-            let record = this
-                .find_ready(&who, Effect::Destroy, &request.username)
-                .await?;
+        let DeleteContainer { username, force } = request;
+        let actor = who.subject.clone();
+        self.change_ready(who, Effect::Destroy, username, async move |this, record| {
             let state = this.inner.engine.state(&record.instance()).await?;
-            if !request.force && !matches!(state, Some(State::Stopped) | None) {
-                return Err(Error::NotStopped(request.username));
+            if !force && !matches!(state, Some(State::Stopped) | None) {
+                return Err(Error::NotStopped(record.username));
             }
             let operation = OperationId(Ulid::generate().to_string());
-            let begun = this.inner.store.begin_delete(
-                operation.clone(),
-                record.clone(),
-                who.subject.clone(),
-                now(),
-            );
+            let begun =
+                this.inner
+                    .store
+                    .begin_delete(operation.clone(), record.clone(), actor, now());
             begun.await?;
             let name = record.username.container_name();
-            if let Err(e) = this.inner.engine.remove(&record.instance()).await {
+            if let Err(e) = this.inner.engine.remove_in(&record.instance(), state).await {
                 let error = this.failed_in("delete", &record, Step::Remove, e, String::new());
                 let text = Some(error.to_string());
                 let failed = change(operation, OperationState::Failed, text);

@@ -8,13 +8,13 @@ use ulid::Ulid;
 
 use super::{
     Report, SetupError, While as _, base_image,
-    prepare::{BUILDER, prepare, remove_builder},
+    prepare::{BUILDER, prepare},
     subnet::{self, Subnet},
     uids,
 };
 use crate::{
     Installation, Store, StoreError,
-    engine::{self, INSTALL_TAG},
+    engine::{self, Engine, INSTALL_TAG},
 };
 
 /// The smallest pool that holds the images and a few containers.
@@ -274,7 +274,8 @@ async fn images(
     // Left by an init that was cut off.
     for left in incus.instances().await.doing("listing instances")? {
         if left.name.starts_with(BUILDER) {
-            remove_builder(incus, &left.name)
+            Engine::new(incus, installation.clone())
+                .remove(&left.name)
                 .await
                 .doing("removing an old builder")?;
         }

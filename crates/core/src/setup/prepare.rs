@@ -6,12 +6,14 @@ use std::{collections::BTreeMap, time::Duration};
 use containarium_contract::ImageRef;
 use containarium_incus::{
     Client, Devices, Exec, FileKind, FilePost, ImagePublish, InstancePost, PublishSource, Source,
-    StateChange,
 };
 use ulid::Ulid;
 
 use super::{SetupError, While as _, base_image, tail};
-use crate::{Installation, engine};
+use crate::{
+    Installation,
+    engine::{self, Engine},
+};
 
 /// Where the script and its files lie in the builder; the script removes them itself.
 const DIR: &str = "/root/containarium-guest";
@@ -71,19 +73,21 @@ pub(super) async fn prepare(
     docker: bool,
 ) -> Result<(), SetupError> {
     let name = format!("{BUILDER}{}", Ulid::generate().to_string().to_lowercase());
-    let built = build(incus, installation, image, docker, &name).await;
+    let engine = Engine::new(incus, installation.clone());
+    let built = build(incus, &engine, image, docker, &name).await;
     // The builder goes, whatever came of it; what cannot be removed now, the next init removes.
-    let removed = remove_builder(incus, &name).await;
+    let removed = engine.remove(&name).await;
     built.and(removed.doing("removing the builder"))
 }
 
 async fn build(
     incus: &Client,
-    installation: &Installation,
+    engine: &Engine,
     image: &ImageRef,
     docker: bool,
     name: &str,
 ) -> Result<(), SetupError> {
+    let installation = &engine.installation;
     let from = if docker {
         engine::alias(image, false)
     } else {
@@ -141,14 +145,7 @@ async fn build(
         });
     }
 
-    let killed = incus
-        .change_state(name, &StateChange::kill())
-        .await
-        .doing("the builder")?;
-    incus
-        .wait(&killed, STEP)
-        .await
-        .doing("stopping the builder")?;
+    engine.kill(name).await.doing("stopping the builder")?;
     template(incus, name).await.doing("the image's templates")?;
     let kind = if docker {
         "with Docker"
@@ -181,7 +178,7 @@ async fn build(
         .put_image_alias(&alias, fingerprint)
         .await
         .doing("naming the image")?;
-    warm(incus, installation, &alias).await
+    warm(incus, engine, &alias).await
 }
 
 fn builder(installation: &Installation, image: &str, name: &str) -> InstancePost {
@@ -247,37 +244,16 @@ async fn template(incus: &Client, name: &str) -> Result<(), containarium_incus::
 
 /// The first create from an image unpacks it into the pool, which takes seconds: done here, so
 /// that no user waits for it.
-async fn warm(incus: &Client, installation: &Installation, alias: &str) -> Result<(), SetupError> {
+async fn warm(incus: &Client, engine: &Engine, alias: &str) -> Result<(), SetupError> {
     let name = format!("{BUILDER}{}", Ulid::generate().to_string().to_lowercase());
     let post = InstancePost {
         start: false,
-        ..builder(installation, alias, &name)
+        ..builder(&engine.installation, alias, &name)
     };
     let made = incus
         .create_instance(&post)
         .await
         .doing("unpacking the image")?;
     incus.wait(&made, STEP).await.doing("unpacking the image")?;
-    remove_builder(incus, &name)
-        .await
-        .doing("removing a builder")
-}
-
-/// Removes a builder, running or not; that there is none is success.
-pub(super) async fn remove_builder(
-    incus: &Client,
-    name: &str,
-) -> Result<(), containarium_incus::Error> {
-    use containarium_incus::Error;
-    match incus.change_state(name, &StateChange::kill()).await {
-        Ok(begun) => match incus.wait(&begun, STEP).await {
-            Ok(_) | Err(Error::Stopped(_)) => {}
-            Err(other) => return Err(other),
-        },
-        Err(Error::NotFound(_)) => return Ok(()),
-        Err(Error::Stopped(_)) => {}
-        Err(other) => return Err(other),
-    }
-    let begun = incus.delete_instance(name).await?;
-    incus.wait(&begun, STEP).await.map(drop)
+    engine.remove(&name).await.doing("removing a builder")
 }
