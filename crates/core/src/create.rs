@@ -123,7 +123,7 @@ impl Containarium {
             step,
             error,
         };
-        let boot = {
+        let (at, made) = {
             let _turn = self.inner.starts.acquire().await;
             match self.inner.engine.make(&record).await {
                 Ok(()) => {
@@ -132,17 +132,12 @@ impl Containarium {
                         .store
                         .change(step(Step::Boot, OperationState::Running, None), now());
                     let (noted, boot) = tokio::join!(noted, self.boot("create", &record));
-                    noted.map_err(Error::from).and(boot)
+                    (Step::Boot, noted.map_err(Error::from).and(boot))
                 }
-                Err(e) => Err(self.not_made(&record, e).await),
+                Err(e) => (Step::Engine, Err(self.not_made(&record, e).await)),
             }
         };
-        if let Err(error) = boot {
-            let at = if let Error::Step { step, .. } = &error {
-                *step
-            } else {
-                Step::Engine
-            };
+        if let Err(error) = made {
             let failed = step(at, OperationState::Failed, Some(error.to_string()));
             self.undo(record, failed).await;
             return Err(error);
