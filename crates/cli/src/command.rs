@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
+    completions::Completions,
     connect::Connect,
+    context::Context,
     create::Create,
     daemon::Daemon,
     delete::Delete,
@@ -12,6 +14,8 @@ use crate::{
     info::Info,
     init::Init,
     list::List,
+    login::Login,
+    mcp::Mcp,
     metrics::Metrics,
     output::Format,
     purge::Purge,
@@ -25,7 +29,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "containarium", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// How to print an answer: for people, or the server's JSON for programs
+    /// How to print an answer: for people, or as the server gives it for programs
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     output: Format,
     // Last of the options, for its heading goes on to whatever comes after it.
@@ -45,7 +49,11 @@ pub(crate) enum Command {
     Stop(Stop),
     Metrics(Metrics),
     Info(Info),
+    Login(Login),
+    Context(Context),
     Version(Version),
+    Mcp(Mcp),
+    Completions(Completions),
     Token(Token),
     Init(Init),
     Purge(Purge),
@@ -69,7 +77,11 @@ impl Cli {
             Command::Stop(stop) => stop.run(&connect.client()?, output).await,
             Command::Metrics(metrics) => metrics.run(&connect.client()?, output).await,
             Command::Info(info) => info.run(&connect.client()?, output).await,
+            Command::Login(login) => login.run(&connect, output).await,
+            Command::Context(context) => context.run(output),
             Command::Version(version) => version.run(output),
+            Command::Mcp(mcp) => mcp.run(&connect).await,
+            Command::Completions(completions) => completions.run(),
             Command::Token(token) => token.run(connect.token_file.as_deref(), output).await,
             Command::Init(init) => init.run().await,
             Command::Purge(purge) => purge.run().await,

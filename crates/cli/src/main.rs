@@ -2,7 +2,10 @@
 //! is a file a command.
 
 mod command;
+mod completions;
 mod connect;
+mod context;
+mod contexts;
 mod create;
 mod daemon;
 mod delete;
@@ -13,6 +16,8 @@ mod info;
 mod init;
 mod jwt_secret;
 mod list;
+mod login;
+mod mcp;
 mod metrics;
 mod output;
 mod place;
@@ -42,7 +47,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(cli.run()),
+        Ok(runtime) => {
+            let done = runtime.block_on(cli.run());
+            // A read of stdin cannot be cancelled; waiting for it would outlive who wrote to it.
+            runtime.shutdown_background();
+            done
+        }
         Err(error) => Err(Failure::new(Exit::Other, error.to_string())),
     };
     match done {

@@ -1,4 +1,4 @@
-//! Answers on stdout: as a table for people, or the server's JSON for programs.
+//! Answers on stdout: as a table for people, or as JSON or YAML with the server's names.
 
 use std::io::{ErrorKind, Write};
 
@@ -15,6 +15,8 @@ pub(crate) enum Format {
     Table,
     /// The server's answer for programs; it keeps its names
     Json,
+    /// The same as YAML
+    Yaml,
 }
 
 impl Format {
@@ -26,14 +28,23 @@ impl Format {
     ) -> Result<(), Failure> {
         let text = match self {
             Self::Table => table(answer),
-            Self::Json => serde_json::to_string_pretty(answer)
-                .map_err(|e| Failure::new(Exit::Other, e.to_string()))?,
+            Self::Json => serde_json::to_string_pretty(answer).map_err(other)?,
+            Self::Yaml => yaml_serde::to_string(answer).map_err(other)?,
         };
-        let mut stdout = std::io::stdout().lock();
-        match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
-            // `… | head` has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(|e| Failure::new(Exit::Other, format!("stdout: {e}"))),
-        }
+        written(&text)
     }
+}
+
+/// Writes a text to stdout, with one line break at its end.
+pub(crate) fn written(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+        // `… | head` has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(|e| Failure::new(Exit::Other, format!("stdout: {e}"))),
+    }
+}
+
+fn other(error: impl ToString) -> Failure {
+    Failure::new(Exit::Other, error.to_string())
 }

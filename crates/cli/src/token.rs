@@ -136,21 +136,14 @@ impl Inspect {
         let claims = token::verify(&self.secret.found()?, text.trim(), now)
             .map_err(|why| Failure::new(Exit::Auth, format!("this token is not good: {why}")))?;
         let left = Duration::from_secs(claims.exp.saturating_sub(now));
-        let mut out = io::stdout();
-        match output {
-            Format::Json => {
-                let json = serde_json::to_string_pretty(&claims).map_err(other)?;
-                writeln!(out, "{json}")
-            }
-            Format::Table => writeln!(
-                out,
+        output.print(&claims, |claims| {
+            format!(
                 "{} may act as {} for another {}",
                 claims.sub,
                 claims.roles.join(", "),
                 humantime::format_duration(left)
-            ),
-        }
-        .map_err(other)
+            )
+        })
     }
 }
 

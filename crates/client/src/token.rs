@@ -1,8 +1,9 @@
 //! The bearer token and where it comes from. Never printed, and never in an error.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use reqwest::header::HeaderValue;
@@ -12,10 +13,21 @@ use secrecy::{ExposeSecret, SecretString};
 #[derive(Clone, Debug)]
 pub struct Token(Source);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Source {
     Fixed(SecretString),
     File(PathBuf),
+    Made(Arc<dyn Fn() -> Result<String, String> + Send + Sync>),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(_) => f.write_str("Fixed"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Made(_) => f.write_str("Made"),
+        }
+    }
 }
 
 /// Why there is no token to send.
@@ -29,6 +41,9 @@ pub enum TokenError {
         /// Why.
         cause: io::Error,
     },
+    /// It could not be made.
+    #[error("no token can be made: {0}")]
+    NotMade(String),
     /// It has nothing in it.
     #[error("the token is empty")]
     Empty,
@@ -51,6 +66,12 @@ impl Token {
     /// The token in `path`, read at every call, so that a rotated one works without a restart.
     pub fn in_file(path: impl Into<PathBuf>) -> Self {
         Self(Source::File(path.into()))
+    }
+
+    /// One that `make` makes for each call, so that it need not live longer than a call; an error is
+    /// why it could not.
+    pub fn made_by(make: impl Fn() -> Result<String, String> + Send + Sync + 'static) -> Self {
+        Self(Source::Made(Arc::new(make)))
     }
 
     /// From the environment that `variable` reads: the token itself, else the file. An empty
@@ -98,6 +119,7 @@ impl Token {
         match &self.0 {
             Source::Fixed(token) => Ok(token.clone()),
             Source::File(path) => read_file(path),
+            Source::Made(make) => make().map(Into::into).map_err(TokenError::NotMade),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, chown},
     path::{Path, PathBuf},
 };
 
@@ -15,6 +15,9 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 pub const STATE_DIR: &str = "/var/lib/containarium";
 /// Where the machine's installation has its secret, for administrators to find.
 const SYSTEM_FILE: &str = "/etc/containarium/jwt.secret";
+
+/// Its members administer the machine's installation without being root.
+const GROUP: &str = "containarium";
 
 /// What the command line or the environment says about the secret.
 #[derive(Debug, Default)]
@@ -90,7 +93,7 @@ pub fn find(
     }
 }
 
-/// Makes the machine's file, which its administrators may read too, if `state_dir` is that of the
+/// Makes the machine's file, which the group `containarium` may read too where there is one, if `state_dir` is that of the
 /// machine's installation and has no secret yet: tokens that are out stay good.
 pub fn make_for_machine(state_dir: &Path) -> Result<(), NoSecret> {
     let path = Path::new(SYSTEM_FILE);
@@ -101,7 +104,24 @@ pub fn make_for_machine(state_dir: &Path) -> Result<(), NoSecret> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir).map_err(|source| at(dir, source))?;
     }
-    write_new(path, 0o640).map(drop)
+    write_new(path, 0o640)?;
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    match group(&groups, GROUP) {
+        Some(id) => chown(path, None, Some(id)).map_err(|source| at(path, source)),
+        None => Ok(()),
+    }
+}
+
+/// The number of a group, from what `/etc/group` says.
+fn group(groups: &str, name: &str) -> Option<u32> {
+    let line = groups
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>());
+    let mut ids = line.filter_map(|fields| match fields.as_slice() {
+        [found, _, id, ..] if *found == name => id.parse().ok(),
+        _ => None,
+    });
+    ids.next()
 }
 
 fn read(path: &Path) -> Result<SecretSlice<u8>, NoSecret> {
@@ -183,6 +203,13 @@ mod tests {
             find(source, dir.path(), false),
             Err(NoSecret::Empty(_))
         ));
+    }
+
+    #[test]
+    fn a_group_is_found_by_its_whole_name() {
+        let groups = "root:x:0:\ncontainarium-x:x:7:\ncontainarium:x:991:alice\n";
+        assert_eq!(group(groups, GROUP), Some(991));
+        assert_eq!(group("root:x:0:", GROUP), None);
     }
 
     #[test]

@@ -43,12 +43,27 @@ impl Settings {
         let given = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let server_url = given(SERVER_URL).ok_or(BadSettings::Required(SERVER_URL))?;
         let token = Token::from_env(given).ok_or(BadSettings::Required(Token::VARIABLE))?;
+        let ca_file = given(Client::CA_FILE_VARIABLE).map(PathBuf::from);
+        Self::for_server(server_url, token, ca_file, variable)
+    }
+
+    /// For a server that is known otherwise; what else the environment says counts.
+    ///
+    /// # Errors
+    ///
+    /// The token cannot be read.
+    pub fn for_server(
+        server_url: String,
+        token: Token,
+        ca_file: Option<PathBuf>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, BadSettings> {
         token.check()?;
         Ok(Self {
             server_url,
             token,
-            ca_file: given(Client::CA_FILE_VARIABLE).map(PathBuf::from),
-            debug: given(DEBUG).is_some_and(|value| ["true", "1"].contains(&value.trim())),
+            ca_file,
+            debug: variable(DEBUG).is_some_and(|value| ["true", "1"].contains(&value.trim())),
         })
     }
 

@@ -9,6 +9,8 @@ use containarium_contract::{Face, INVALID_TOKEN, Problem, Reason};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, process::Command};
 
+mod servers;
+
 /// A daemon that gives every request the same answer.
 async fn daemon(status: u16, body: impl Into<String>) -> String {
     let body = body.into();
@@ -65,6 +67,11 @@ async fn an_answer_is_a_table_or_the_servers_json() {
         serde_json::from_slice::<Value>(&json.stdout).unwrap(),
         info()
     );
+    let yaml = run(&url, "info -o yaml").await;
+    assert_eq!(
+        text(&yaml.stdout),
+        "info:\n  engine: ok\n  defaultImage: images:ubuntu/24.04\n  containersTotal: 3\n"
+    );
 }
 
 #[tokio::test]
@@ -103,6 +110,8 @@ async fn no_token_says_so_before_anything_is_asked() {
     let output = Command::new(env!("CARGO_BIN_EXE_containarium"))
         .arg("list")
         .env_clear()
+        // Where no secret is: this machine may have an installation of its own.
+        .env("CONTAINARIUM_STATE_DIR", "/nowhere")
         .output()
         .await
         .unwrap();
