@@ -173,6 +173,41 @@ pub(crate) mod tests {
         }
     }
 
+    /// Every command with the words that call it, in the order of the help.
+    fn pages() -> Vec<(String, clap::Command)> {
+        fn walk(words: &str, page: &clap::Command, pages: &mut Vec<(String, clap::Command)>) {
+            pages.push((words.to_owned(), page.clone()));
+            for sub in page.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+                walk(&format!("{words} {}", sub.get_name()), sub, pages);
+            }
+        }
+        let mut pages = Vec::new();
+        walk("containarium", &Cli::command().term_width(100), &mut pages);
+        pages
+    }
+
+    #[test]
+    fn the_documented_commands_are_these() {
+        let mut document =
+            "# `containarium`\n\nWhat `containarium COMMAND --help` says. Generated; a \
+                            test holds it against the program.\n"
+                .to_owned();
+        for (words, page) in pages() {
+            let mut page = page.bin_name(&words).term_width(100);
+            // What every command takes is said once.
+            if words != "containarium" {
+                page = page.mut_args(|arg| {
+                    let shared = arg.is_global_set();
+                    arg.hide(shared)
+                });
+            }
+            let help = page.render_long_help().to_string();
+            let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+            document += &format!("\n## {words}\n\n```text\n{}\n```\n", help.join("\n").trim());
+        }
+        expect_test::expect_file!["../../../docs/cli.md"].assert_eq(&document);
+    }
+
     #[test]
     fn every_command_of_the_help_parses() {
         let mut pages = vec![Cli::command()];

@@ -158,6 +158,7 @@ fn of_status(status: u16) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use containarium_contract::{Face, Hint};
 
     #[test]
     fn the_help_lists_the_codes_that_there_are() {
@@ -174,6 +175,37 @@ mod tests {
                 "{exit:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_documented_errors_are_these() {
+        let mut document = "# Errors\n\nGenerated; a test holds it against the program. Every failure \
+            of the REST API is JSON: `error` says what is so, `code` is the HTTP status, `reason` one of \
+            these, `hint` what to do next in the caller's own form, and `requestId` (5xx only) finds the \
+            cause in the daemon's log. A missing or bad token is \
+            `{\"error\": \"invalid token\", \"code\": 401}` and nothing else.\n\n\
+            | reason | HTTP status | exit code of `containarium` | means | try again after |\n\
+            |---|---|---|---|---|\n"
+            .to_owned();
+        for reason in Reason::ALL {
+            let again = reason.retry_after();
+            document += &format!(
+                "| `{}` | {} | {} | {} | {} |\n",
+                reason.as_str(),
+                reason.status(),
+                of_reason(reason) as u8,
+                reason.about(),
+                again.map_or(String::new(), |seconds| format!("{seconds} s")),
+            );
+        }
+        document += &format!("\n## Exit codes\n\n```text\n{EXIT_CODES}\n```\n");
+        document += "\n## What to do next\n\nEach hint in its three forms.\n\n\
+                     | on the command line | to a model | over HTTP |\n|---|---|---|\n";
+        for hint in Hint::examples() {
+            let forms = [Face::Cli, Face::Mcp, Face::Rest].map(|face| hint.render(face));
+            document += &format!("| {} |\n", forms.join(" | "));
+        }
+        expect_test::expect_file!["../../../docs/errors.md"].assert_eq(&document);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! An endpoint: one thing that can be asked of us. Not how it is served, called or drawn.
 
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -48,8 +48,8 @@ pub struct Spec {
     pub status: u16,
     /// JSON Schema (2020-12) of the request, path fields included.
     pub request: Map<String, Value>,
-    /// JSON Schema (2020-12) of the answer.
-    pub answer: Map<String, Value>,
+    /// The schema of the answer in a document of many, where what it is made of has names of its own.
+    pub answer_in: fn(&mut SchemaGenerator) -> Schema,
 }
 
 impl Spec {
@@ -61,13 +61,16 @@ impl Spec {
             path: E::PATH,
             effect: E::EFFECT,
             status: E::STATUS,
-            request: schema(SchemaSettings::for_deserialize, |g| {
-                g.into_root_schema_for::<E>()
-            }),
-            answer: schema(SchemaSettings::for_serialize, |g| {
-                g.into_root_schema_for::<E::Answer>()
-            }),
+            request: request::<E>(),
+            answer_in: |document| document.subschema_for::<E::Answer>(),
         }
+    }
+
+    /// JSON Schema (2020-12) of the answer, alone.
+    pub fn answer(&self) -> Value {
+        let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+        let mut generator = settings.for_serialize().into_generator();
+        (self.answer_in)(&mut generator).to_value()
     }
 
     /// The names in the path template.
@@ -83,12 +86,10 @@ impl Spec {
     }
 }
 
-fn schema(
-    contract: fn(SchemaSettings) -> SchemaSettings,
-    root: fn(schemars::SchemaGenerator) -> schemars::Schema,
-) -> Map<String, Value> {
-    let settings = contract(SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true));
-    match root(settings.into_generator()).to_value() {
+fn request<E: Endpoint>() -> Map<String, Value> {
+    let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+    let generator = settings.for_deserialize().into_generator();
+    match generator.into_root_schema_for::<E>().to_value() {
         Value::Object(map) => map,
         other => Map::from_iter([("const".to_owned(), other)]),
     }

@@ -1,7 +1,8 @@
 //! The one error of the wire. Facts are enums in their own crates; this is only how they travel.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Why a request failed: a closed set that programs can match on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -89,6 +90,43 @@ impl Reason {
             Self::DeadlineExceeded => 504,
             Self::InsufficientStorage => 507,
         }
+    }
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::InvalidValue => "invalid_value",
+            Self::InvalidToken => "invalid_token",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::AlreadyExists => "already_exists",
+            Self::NotStopped => "not_stopped",
+            Self::Busy => "busy",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMedia => "unsupported_media",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::RateLimited => "rate_limited",
+            Self::ImageUnavailable => "image_unavailable",
+            Self::EngineUnavailable => "engine_unavailable",
+            Self::InsufficientStorage => "insufficient_storage",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What it means, one sentence: the words above its name in this file.
+    pub fn about(self) -> String {
+        let schema = SchemaGenerator::default().into_root_schema_for::<Self>();
+        let variants = schema.get("oneOf").and_then(Value::as_array);
+        let text = |variant: &Value, key| Some(variant.get(key)?.as_str()?.to_owned());
+        let own = |variant: &&Value| text(variant, "const").as_deref() == Some(self.as_str());
+        let variant = variants.and_then(|all| all.iter().find(own));
+        variant
+            .and_then(|variant| text(variant, "description"))
+            .unwrap_or_default()
     }
 
     /// Seconds after which the same request may well succeed; `None` where it will not.
@@ -190,6 +228,14 @@ mod tests {
         let read: Problem = serde_json::from_str(INVALID_TOKEN).unwrap();
         assert_eq!(read, Problem::invalid_token());
         assert_eq!(read.to_body(), INVALID_TOKEN);
+    }
+
+    #[test]
+    fn every_reason_has_its_name_and_its_meaning() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+            assert!(reason.about().ends_with('.'), "{reason:?}");
+        }
     }
 
     #[test]

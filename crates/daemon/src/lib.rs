@@ -4,10 +4,14 @@
 mod accept;
 mod api;
 mod authenticate;
+mod docs;
 mod health;
+mod openapi;
+mod prometheus;
 mod respond;
 mod routes;
 mod serve;
 
+pub use openapi::openapi;
 pub use routes::{router, specs};
 pub use serve::{Config, Daemon, ServeError};

@@ -1,7 +1,7 @@
 //! From a fact that went wrong to what the caller reads: the only place where that is decided.
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderValue, Response, StatusCode, header},
 };
 use containarium_contract::{Face, Hint, Problem, Reason};
@@ -23,6 +23,22 @@ pub(crate) fn answer(problem: &Problem) -> Response<Body> {
     if problem.code == 401 {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    response
+}
+
+/// A handler that always gives the same.
+pub(crate) fn fixed(
+    kind: &'static str,
+    text: String,
+) -> ([(header::HeaderName, &'static str); 1], Bytes) {
+    ([(header::CONTENT_TYPE, kind)], Bytes::from(text))
+}
+
+/// An answer that is no JSON of an endpoint.
+pub(crate) fn text_of(kind: &'static str, text: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(text.into());
+    let kind = HeaderValue::from_static(kind);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
 

@@ -14,8 +14,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     api::Api,
     authenticate::{Secret, authenticate, trace},
+    docs,
     health::{health, ready},
-    respond::answer,
+    openapi::openapi,
+    prometheus::prometheus,
+    respond::{answer, fixed},
 };
 
 fn api() -> Api {
@@ -40,16 +43,22 @@ pub fn specs() -> Vec<Spec> {
 pub fn router(service: Containarium, secret: SecretSlice<u8>) -> Router {
     let (endpoints, specs) = api().into_parts();
     let secret = Secret(Arc::new(secret));
+    let document = openapi(&specs);
+    let page = fixed("text/html; charset=utf-8", docs::page(&document));
+    let document = fixed("application/json", format!("{document:#}"));
     let specs = Arc::new(specs);
     let wrong_method = move |request: axum::extract::Request| {
         let specs = Arc::clone(&specs);
         async move { method_not_allowed(&specs, request.uri().path()) }
     };
     endpoints
+        .route("/metrics", get(prometheus))
         .method_not_allowed_fallback(wrong_method)
         .route_layer(middleware::from_fn_with_state(secret, authenticate))
         .route("/health", get(health))
         .route("/ready", get(ready))
+        .route("/openapi.json", get(document))
+        .route("/docs", get(page))
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(trace))

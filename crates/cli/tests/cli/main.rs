@@ -1,6 +1,10 @@
 //! The program itself, against a daemon that is made up: what it prints, and what it ends with.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "in a test a panic is the report"
+)]
 
 use std::process::{Output, Stdio};
 

@@ -246,7 +246,8 @@ async fn a_sample_made_from_the_schema_survives_the_wire() {
         );
         // What the schema promises is there.
         let body = answer.json();
-        let promised = spec.answer.get("required").and_then(Value::as_array);
+        let schema = spec.answer();
+        let promised = schema.get("required").and_then(Value::as_array);
         for name in promised.into_iter().flatten() {
             assert!(
                 body.get(name.as_str().unwrap()).is_some(),

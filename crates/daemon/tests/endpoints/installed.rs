@@ -26,6 +26,11 @@ impl Installed {
         self
     }
 
+    /// From now on the engine answers nothing.
+    pub(crate) fn hang(&self) {
+        self.there.sim.hang(true);
+    }
+
     /// Fails the test where anything was made.
     pub(crate) async fn must_be_empty(&self) {
         let list = self

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
 
 mod bad_values;
+mod documents;
 mod every_endpoint;
 mod installed;
 mod sample;

@@ -1,0 +1,163 @@
+//! The REST API as an OpenAPI 3.1 document: a projection of the endpoints, with nothing of its own
+//! but the words that OpenAPI wants around them.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without a key gives null, and takes a new one"
+)]
+
+use containarium_contract::{Problem, Spec};
+use schemars::{SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+/// The document.
+pub fn openapi(specs: &[Spec]) -> Value {
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|s| {
+            s.definitions_path = "/components/schemas".into();
+            s.meta_schema = None;
+        })
+        .for_serialize()
+        .into_generator();
+    let problem = generator.subschema_for::<Problem>().to_value();
+    let mut bodies = Map::new();
+    let mut paths = Map::new();
+    for spec in specs {
+        let operation = operation(spec, &mut generator, &mut bodies);
+        let path = paths.entry(spec.path).or_insert_with(|| json!({}));
+        if let Some(path) = path.as_object_mut() {
+            path.insert(spec.method.as_str().to_lowercase(), operation);
+        }
+    }
+    for path in ["/health", "/ready", "/openapi.json", "/docs", "/metrics"] {
+        paths.insert(path.to_owned(), json!({ "get": plain(path) }));
+    }
+    let mut schemas = generator.take_definitions(true);
+    schemas.extend(bodies);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Containarium",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            "description": "A Linux container of their own for every user and every agent. Fields \
+                are camelCase in answers; snake_case is taken too. Unknown fields are refused.",
+        },
+        "security": [{ "token": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            "responses": { "Problem": {
+                "description": "What is so, and what to do next. The reasons are a closed set.",
+                "content": { "application/json": { "schema": problem } },
+            } },
+            "schemas": schemas,
+        },
+    })
+}
+
+fn operation(
+    spec: &Spec,
+    generator: &mut SchemaGenerator,
+    bodies: &mut Map<String, Value>,
+) -> Value {
+    let mut request = spec.request.clone();
+    let title = request.remove("title").unwrap_or_default();
+    request.remove("$schema");
+    let about = request.remove("description").unwrap_or_default();
+    let required = request.remove("required").unwrap_or_default();
+    let is_required = |name: &str| {
+        let names = required.as_array();
+        names.is_some_and(|names| names.iter().any(|n| n == name))
+    };
+    let fields = match request.remove("properties") {
+        Some(Value::Object(fields)) => fields,
+        Some(_) | None => Map::new(),
+    };
+    let in_path: Vec<&str> = spec.path_fields().collect();
+    let (path, rest): (Map<_, _>, Map<_, _>) = fields
+        .into_iter()
+        .partition(|(name, _)| in_path.contains(&name.as_str()));
+    let mut parameters: Vec<Value> = path
+        .into_iter()
+        .map(|(name, schema)| parameter("path", &name, true, schema))
+        .collect();
+    let answer = (spec.answer_in)(generator).to_value();
+    let mut operation = json!({
+        "operationId": spec.id,
+        "description": about,
+        "x-effect": format!("{:?}", spec.effect).to_lowercase(),
+        "responses": {
+            spec.status.to_string(): {
+                "description": "Done.",
+                "content": { "application/json": { "schema": answer } },
+            },
+            "default": { "$ref": "#/components/responses/Problem" },
+        },
+    });
+    if spec.has_body() {
+        let left: Vec<&String> = rest.keys().filter(|name| is_required(name)).collect();
+        if !left.is_empty() {
+            request.insert("required".into(), json!(left));
+        }
+        let needed = !left.is_empty();
+        if !rest.is_empty() {
+            request.insert("properties".into(), Value::Object(rest));
+            let name = title.as_str().unwrap_or(spec.id).to_owned();
+            operation["requestBody"] = json!({
+                "required": needed,
+                "content": { "application/json": { "schema": {
+                    "$ref": format!("#/components/schemas/{name}"),
+                } } },
+            });
+            bodies.insert(name, Value::Object(request));
+        }
+    } else {
+        parameters.extend(rest.into_iter().map(|(name, schema)| {
+            let needed = is_required(&name);
+            parameter("query", &name, needed, schema)
+        }));
+    }
+    operation["parameters"] = Value::Array(parameters);
+    operation
+}
+
+fn parameter(place: &str, name: &str, required: bool, mut schema: Value) -> Value {
+    let about = schema
+        .as_object_mut()
+        .and_then(|schema| schema.remove("description"));
+    json!({
+        "in": place, "name": name, "required": required, "schema": schema,
+        "description": about.unwrap_or_default(),
+    })
+}
+
+/// What is served beside the endpoints.
+fn plain(path: &str) -> Value {
+    let (about, kind, open) = match path {
+        "/health" => ("Whether the daemon is alive.", "application/json", true),
+        "/ready" => (
+            "Whether the engine and the store answer: 200, else 503.",
+            "application/json",
+            true,
+        ),
+        "/openapi.json" => ("This document.", "application/json", true),
+        "/docs" => ("The same for people.", "text/html", true),
+        _ => (
+            "What the containers use, for Prometheus.",
+            "text/plain",
+            false,
+        ),
+    };
+    let mut plain = json!({
+        "description": about,
+        "responses": {
+            "200": { "description": "Done.", "content": { kind: {} } },
+            "default": { "$ref": "#/components/responses/Problem" },
+        },
+    });
+    if open {
+        plain["security"] = json!([]);
+    }
+    plain
+}

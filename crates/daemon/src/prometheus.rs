@@ -1,0 +1,129 @@
+//! `GET /metrics`: what the caller's containers use, in Prometheus's text format. Sampled at the
+//! scrape; nothing is kept between two.
+
+use std::fmt::Write as _;
+
+use axum::{Extension, body::Body, extract::State, http::Response};
+use containarium_contract::{EngineHealth, ListContainers, Metrics};
+use containarium_core::Containarium;
+
+use crate::{
+    authenticate::Caller,
+    respond::{answer, problem, text_of},
+};
+
+/// One metric: its name, its kind, what it is, and where it is in a sample.
+type Metric = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&Metrics) -> Option<f64>,
+);
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "Prometheus's numbers are floats; bytes stay exact up to 8 PiB"
+)]
+const METRICS: [Metric; 7] = [
+    (
+        "containarium_container_cpu_seconds_total",
+        "counter",
+        "CPU time since the container started, seconds.",
+        |m| m.cpu_usage_seconds,
+    ),
+    (
+        "containarium_container_memory_bytes",
+        "gauge",
+        "Memory in use, bytes.",
+        |m| m.memory_usage_bytes.map(|n| n as f64),
+    ),
+    (
+        "containarium_container_memory_peak_bytes",
+        "gauge",
+        "The most memory in use since the start, bytes.",
+        |m| m.memory_peak_bytes.map(|n| n as f64),
+    ),
+    (
+        "containarium_container_disk_bytes",
+        "gauge",
+        "Disk that this container alone uses, bytes.",
+        |m| m.disk_usage_bytes.map(|n| n as f64),
+    ),
+    (
+        "containarium_container_network_receive_bytes_total",
+        "counter",
+        "Bytes received since the start.",
+        |m| m.network_rx_bytes.map(|n| n as f64),
+    ),
+    (
+        "containarium_container_network_transmit_bytes_total",
+        "counter",
+        "Bytes sent since the start.",
+        |m| m.network_tx_bytes.map(|n| n as f64),
+    ),
+    (
+        "containarium_container_processes",
+        "gauge",
+        "Processes inside.",
+        |m| m.process_count.map(|n| n as f64),
+    ),
+];
+
+/// The text of a scrape.
+pub(crate) async fn prometheus(
+    State(service): State<Containarium>,
+    Extension(caller): Extension<Caller>,
+) -> Response<Body> {
+    let who = &caller.principal;
+    let refused = |error| answer(&problem(&error, caller.face, &caller.request.0));
+    let list = match service.list(who, ListContainers::default()).await {
+        Ok(list) => list,
+        Err(error) => return refused(error),
+    };
+    // That it is away is what a scrape is to tell; it is not asked a second time.
+    let samples = match list.engine {
+        EngineHealth::Unreachable => Vec::new(),
+        EngineHealth::Ok => match service.list_metrics(who).await {
+            Ok(answer) => answer.metrics,
+            Err(error) => return refused(error),
+        },
+    };
+    let mut text = String::new();
+    let head = |name: &str, kind: &str, about: &str| {
+        format!("# HELP {name} {about}\n# TYPE {name} {kind}\n")
+    };
+    text += &head(
+        "containarium_engine_up",
+        "gauge",
+        "Whether the container engine answers.",
+    );
+    let up = u8::from(list.engine == EngineHealth::Ok);
+    let _ = writeln!(text, "containarium_engine_up {up}");
+    text += &head(
+        "containarium_container_state",
+        "gauge",
+        "1 for the state that the container is in.",
+    );
+    for container in &list.containers {
+        if let Some(state) = container.state {
+            let state = serde_json::to_value(state).unwrap_or_default();
+            let state = state.as_str().unwrap_or_default();
+            let (name, owner) = (&container.username, &container.owner);
+            let _ = writeln!(
+                text,
+                "containarium_container_state{{username=\"{name}\",owner=\"{owner}\",state=\"{state}\"}} 1"
+            );
+        }
+    }
+    for (name, kind, about, value) in METRICS {
+        text += &head(name, kind, about);
+        for sample in &samples {
+            if let Some(value) = value(sample) {
+                let username = sample.name.strip_suffix("-container");
+                let username = username.unwrap_or(&sample.name);
+                let _ = writeln!(text, "{name}{{username=\"{username}\"}} {value}");
+            }
+        }
+    }
+    text_of("text/plain; version=0.0.4; charset=utf-8", text)
+}
