@@ -1,11 +1,12 @@
 //! Instances: list, read, make, change, delete. Running and stopping them is in `state.rs`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, Etagged, READ_ALL};
+use crate::client::{Client, Etagged, READ, READ_ALL};
 use crate::error::Result;
 use crate::nullable::nullable;
 use crate::operation::Operation;
@@ -165,17 +166,17 @@ pub struct InstancePatch {
 impl Client {
     /// All instances of the project, without their state; about 0.2 ms each.
     pub async fn instances(&self) -> Result<Vec<Instance>> {
-        self.list("1").await
+        self.list("1", READ).await
     }
 
     /// All instances of the project with their state; about 4.5 ms each.
     pub async fn instances_full(&self) -> Result<Vec<Instance>> {
-        self.list("2").await
+        self.list("2", READ_ALL).await
     }
 
-    async fn list(&self, recursion: &str) -> Result<Vec<Instance>> {
+    async fn list(&self, recursion: &str, within: Duration) -> Result<Vec<Instance>> {
         let query = [("recursion", recursion)];
-        let call = self.call(Method::GET, &["instances"], &query, READ_ALL)?;
+        let call = self.call(Method::GET, &["instances"], &query, within)?;
         self.verdict(call).await?.done()
     }
 
