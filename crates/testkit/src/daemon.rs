@@ -85,6 +85,12 @@ impl TestDaemon {
         Self::with(state, &engine).await
     }
 
+    /// Stops it gracefully.
+    pub async fn stopped(self) {
+        self.stop.cancel();
+        self.serving.await.unwrap();
+    }
+
     /// A token for this subject with these roles.
     pub fn token(&self, subject: &str, roles: &[Role]) -> String {
         let who = Principal {
@@ -103,6 +109,20 @@ impl TestDaemon {
             Ulid::generate(),
         )
         .unwrap()
+    }
+
+    /// An admin's token that was good until an hour ago.
+    pub fn expired_token(&self) -> String {
+        let who = Principal {
+            subject: "admin".parse().unwrap(),
+            roles: vec![Role::Admin],
+        };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        let (hour, id) = (Duration::from_secs(3600), Ulid::generate());
+        token::mint(&self.secret, &who, now - 7200, hour, id).unwrap()
     }
 
     /// An admin's token.

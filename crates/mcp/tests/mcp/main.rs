@@ -13,3 +13,4 @@ mod listing;
 mod program;
 mod requests;
 mod session;
+mod troubleshooting;

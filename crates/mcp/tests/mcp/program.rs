@@ -10,7 +10,7 @@ use crate::daemon::Daemon;
 const TYPED: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
 
 /// Runs `mcp-server` with nothing but `environment`, types `input`, and closes its stdin.
-async fn run(environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Output {
+pub(crate) async fn run(environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-server"))
         .args(arguments)
         .env_clear()
