@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::address::{Address, BadAddress, Certificates};
 use crate::envelope::Verdict;
 use crate::error::{Error, Result};
 use crate::operation::Operation;
@@ -32,10 +33,10 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Incus behind a unix socket. Cheap to clone; holds no connection.
+/// Incus, behind its unix socket or its HTTPS port. Cheap to clone; holds no connection.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: Arc<Path>,
+    engine: Arc<Address>,
     project: Option<Arc<str>>,
 }
 
@@ -52,23 +53,35 @@ impl Client {
     /// Incus at this socket, in its default project. Does not connect.
     pub fn unix(socket: impl Into<PathBuf>) -> Self {
         Self {
-            socket: socket.into().into(),
+            engine: Arc::new(Address::Unix(socket.into())),
             project: None,
         }
+    }
+
+    /// Incus at `https://HOST[:PORT]`, which trusts these certificates and is known by its own.
+    ///
+    /// # Errors
+    ///
+    /// The URL or a certificate is not one.
+    pub fn https(url: &str, certificates: &Certificates) -> std::result::Result<Self, BadAddress> {
+        Ok(Self {
+            engine: Arc::new(Address::https(url, certificates)?),
+            project: None,
+        })
     }
 
     /// The same Incus, with `?project=` on every call.
     #[must_use]
     pub fn in_project(&self, project: &str) -> Self {
         Self {
-            socket: self.socket.clone(),
+            engine: self.engine.clone(),
             project: Some(project.into()),
         }
     }
 
-    /// The socket this client dials.
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    /// The socket this client dials, where it is one.
+    pub fn socket(&self) -> Option<&Path> {
+        self.engine.socket()
     }
 
     /// The project of this client's calls; `None` is Incus's default one.
@@ -137,7 +150,7 @@ impl Client {
 
     /// Sends, and reads the whole answer.
     pub(crate) async fn send(&self, call: Call) -> Result<Reply> {
-        transport::send(&self.socket, call).await
+        transport::send(&self.engine, call).await
     }
 
     /// Sends, and reads Incus's verdict.

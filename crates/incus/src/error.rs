@@ -76,10 +76,10 @@ pub enum Error {
         after: Duration,
     },
     /// No connection was made, so nothing was asked and nothing has happened.
-    #[error("cannot reach Incus at {}", socket.display())]
+    #[error("cannot reach Incus at {engine}")]
     Unreachable {
-        /// The socket dialled.
-        socket: PathBuf,
+        /// The socket or URL dialled.
+        engine: String,
         /// Why.
         #[source]
         source: std::io::Error,

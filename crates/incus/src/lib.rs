@@ -26,6 +26,7 @@
 //! # Ok(()) }
 //! ```
 
+mod address;
 mod client;
 mod console;
 mod envelope;
@@ -47,6 +48,7 @@ mod template;
 mod transport;
 mod upload;
 
+pub use address::{BadAddress, Certificates};
 pub use client::{Client, Etagged};
 pub use error::{Error, Result};
 pub use exec::{Exec, ExecOutput};

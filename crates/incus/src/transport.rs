@@ -4,7 +4,6 @@
 //! Knows HTTP and nothing of Incus's envelope. No task is spawned, so dropping the future closes
 //! the socket.
 
-use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,14 +13,11 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::upload::Upload;
-
-/// How long connecting may take; a unix socket answers at once or not at all.
-const CONNECT: Duration = Duration::from_secs(1);
 
 /// What to do with an answer that is longer than wanted.
 #[derive(Debug, Clone, Copy)]
@@ -62,16 +58,16 @@ impl Reply {
     }
 }
 
-/// Sends `call` to the socket and reads the whole answer.
-pub(crate) async fn send(socket: &Path, call: Call) -> Result<Reply> {
+/// Sends `call` to Incus and reads the whole answer.
+pub(crate) async fn send(engine: &Address, call: Call) -> Result<Reply> {
     let what = format!("{} {}", call.method, call.target);
     let after = call.deadline;
-    timeout(after, exchange(socket, call, &what))
+    timeout(after, exchange(engine, call, &what))
         .await
         .unwrap_or_else(|_| Err(Error::Timeout { what, after }))
 }
 
-async fn exchange(socket: &Path, call: Call, what: &str) -> Result<Reply> {
+async fn exchange(engine: &Address, call: Call, what: &str) -> Result<Reply> {
     let broken = |error: hyper::Error| Error::Protocol(format!("{what}: {}", chain(&error)));
 
     let mut request = http::Request::builder()
@@ -86,7 +82,7 @@ async fn exchange(socket: &Path, call: Call, what: &str) -> Result<Reply> {
         .body(call.body)
         .map_err(|error| Error::InvalidName(format!("{what}: {error}")))?;
 
-    let stream = connect(socket).await?;
+    let stream = engine.connect().await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(broken)?;
@@ -105,17 +101,6 @@ async fn exchange(socket: &Path, call: Call, what: &str) -> Result<Reply> {
         reply = &mut talk => reply,
         // The connection's own error, if any, reaches `talk` as well.
         _ended = &mut connection => talk.await,
-    }
-}
-
-async fn connect(socket: &Path) -> Result<UnixStream> {
-    let unreachable = |source| Error::Unreachable {
-        socket: socket.to_owned(),
-        source,
-    };
-    match timeout(CONNECT, UnixStream::connect(socket)).await {
-        Ok(connected) => connected.map_err(unreachable),
-        Err(_) => Err(unreachable(std::io::ErrorKind::TimedOut.into())),
     }
 }
 
