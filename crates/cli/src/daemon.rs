@@ -14,6 +14,7 @@ use crate::{
     failure::{Exit, Failure},
     jwt_secret,
     place::Place,
+    supervisor::{self, Notice},
 };
 
 /// Serve the API until told to stop
@@ -70,8 +71,10 @@ impl Daemon {
                 _ = interrupt.recv() => {}
             }
             tracing::info!("stopping: no new requests, what is under way is finished");
+            supervisor::tell(Notice::Stopping);
             stopping.cancel();
         });
+        supervisor::tell(Notice::Ready);
         server.serve(stop).await;
         tracing::info!("stopped");
         Ok(())

@@ -28,6 +28,7 @@ mod ssh_key;
 mod start;
 mod state;
 mod stop;
+mod supervisor;
 mod table;
 mod token;
 mod version;
