@@ -30,6 +30,12 @@
   log_dir="/var/log/$name"
   daemon_pid_file="$run_dir/daemon.pid"
   daemon_log="$log_dir/daemon.log"
+  # Where systemd runs the machine (see supervised): a place that is there before anybody logs in, and a unit.
+  lib_dir="/usr/local/lib/$name"
+  unit="$name.service"
+  unit_file="/etc/systemd/system/$unit"
+  # The group whose members administer the machine's installation without being root.
+  group=containarium
 
   caller="$(id -un)"
   if ((EUID == 0)) && [[ -n ${SUDO_USER:-} ]]; then caller="$SUDO_USER"; fi
@@ -55,6 +61,9 @@ if [[ ! $name =~ ^[a-z][a-z0-9]{0,14}$ ]]; then
   exit 2
 fi
 
+# Whether systemd is to run the daemon: it runs the machine, and its Incus.
+supervised() { [[ -d /run/systemd/system && $INCUS_DIR == /var/lib/incus ]]; }
+
 # Runs a command as the caller, with the caller's HOME: cargo and ssh keep their things there.
 by_caller() { "${as_caller[@]}" env HOME="$caller_home" "$@"; }
 
@@ -76,7 +85,15 @@ step() { # WHAT COMMAND...
 # The start time of a process. A pid alone may belong to somebody else by the time it is read; with this it cannot.
 started() { awk '{ sub(/.*\) /, ""); print $20 }' "/proc/$1/stat" 2>/dev/null; }
 
-# The pid of the daemon that scripts/start-daemon started, if that very process still lives.
+# The pid of the daemon, where systemd has one.
+unit_pid() {
+  local pid
+  pid="$(systemctl show --property MainPID --value "$unit" 2>/dev/null)" || return 1
+  [[ -n $pid && $pid != 0 ]] || return 1
+  printf '%s' "$pid"
+}
+
+# The pid of the daemon that scripts/start-daemon started itself, if that very process still lives.
 daemon_pid() {
   local pid began
   [[ -r $daemon_pid_file ]] || return 1
