@@ -1,13 +1,15 @@
 # A thin veneer: each target calls one script, which says what it does.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down purge test test-unit test-live bench build build-mcp
+.PHONY: help up down purge test test-unit test-live bench build build-mcp build-mcp-linux install install-mcp uninstall
 
 # rustup's cargo before the distribution's, which may be years older.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
+# Where install puts things; DESTDIR is for whoever makes a package.
+export PREFIX DESTDIR
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## install what is missing, build, prepare Incus, start the daemon, do the main job once
 	@scripts/up
@@ -39,3 +41,17 @@ build-mcp: ## build bin/mcp-server alone, on any system that Rust knows
 	@mkdir -p bin
 	@install -m 755 "$${CARGO_TARGET_DIR:-target}/release/mcp-server" bin/mcp-server
 	@echo bin/mcp-server
+
+build-mcp-linux: ## build a static bin/mcp-server-linux-amd64 (arm64), which runs on any Linux
+	@scripts/build-static
+
+install: ## build containarium and install it to /usr/local/bin (PREFIX, DESTDIR; sudo where needed)
+	@test "$(CONTAINARIUM_BUILD)" = no || scripts/build containarium
+	@scripts/install containarium
+
+install-mcp: ## the same for mcp-server
+	@test "$(CONTAINARIUM_BUILD)" = no || $(MAKE) --no-print-directory build-mcp
+	@scripts/install mcp-server
+
+uninstall: ## remove both from there
+	@scripts/install --remove containarium mcp-server
