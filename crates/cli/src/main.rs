@@ -9,6 +9,8 @@ mod contexts;
 mod create;
 mod daemon;
 mod delete;
+#[cfg(test)]
+mod documented;
 mod engine_socket;
 mod failure;
 mod get;
