@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::answer::{Answer, Asked, Refusal};
 use crate::fault::Fault;
-use crate::guest::Guest;
+use crate::guest::{Guest, SSH_PORT};
 use crate::instance::{Devices, Status};
 use crate::operation::{Step, Work, begin};
 use crate::sim::Shared;
@@ -58,6 +58,7 @@ pub(crate) fn patch(shared: &Shared, asked: &Asked, name: &str) -> Result<Answer
         .description
         .unwrap_or(std::mem::take(&mut instance.description));
     instance.version = version;
+    world.happened("instance-updated", &project, name);
     Ok(Answer::Sync(json!({})))
 }
 
@@ -81,11 +82,19 @@ pub(crate) fn state(
         let instance = world.instance(&project, name)?;
         (instance.status, instance.busy)
     };
-    let to = |word, status| become_(&project, name, word, status);
-    let start = |fault| starting(&project, name, fault);
+    let to = |word, status, action| become_(&project, name, word, status, action);
+    let start = |fault, action| starting(&project, name, fault, action);
+    let stopped = if put.force {
+        "instance-stopped"
+    } else {
+        "instance-shutdown"
+    };
     let refuse = |code, text| (Err(Refusal::new(code, text)), Vec::new());
     let (description, (so_far, steps)) = match (put.action.as_str(), status) {
-        ("start", Status::Stopped) => ("Starting instance", (Ok(()), vec![start(fault.clone())])),
+        ("start", Status::Stopped) => (
+            "Starting instance",
+            (Ok(()), vec![start(fault.clone(), "instance-started")]),
+        ),
         ("start", _) => (
             "Starting instance",
             refuse(500, "The instance is already running"),
@@ -100,14 +109,17 @@ pub(crate) fn state(
         ),
         ("stop", _) => (
             "Stopping instance",
-            (Ok(()), vec![to("stop", Status::Stopped)]),
+            (Ok(()), vec![to("stop", Status::Stopped, Some(stopped))]),
         ),
         ("restart", Status::Stopped) => (
             "Restarting instance",
             refuse(400, "The instance is already stopped"),
         ),
         ("restart", _) => {
-            let steps = vec![to("restart", Status::Stopped), start(fault.clone())];
+            let steps = vec![
+                to("restart", Status::Stopped, None),
+                start(fault.clone(), "instance-restarted"),
+            ];
             ("Restarting instance", (Ok(()), steps))
         }
         ("freeze", Status::Stopped) => (
@@ -120,11 +132,17 @@ pub(crate) fn state(
         ),
         ("freeze", _) => (
             "Freezing instance",
-            (Ok(()), vec![to("freeze", Status::Frozen)]),
+            (
+                Ok(()),
+                vec![to("freeze", Status::Frozen, Some("instance-paused"))],
+            ),
         ),
         ("unfreeze", Status::Frozen) => (
             "Unfreezing instance",
-            (Ok(()), vec![to("unfreeze", Status::Running)]),
+            (
+                Ok(()),
+                vec![to("unfreeze", Status::Running, Some("instance-resumed"))],
+            ),
         ),
         ("unfreeze", Status::Stopped) => (
             "Unfreezing instance",
@@ -168,6 +186,7 @@ pub(crate) fn delete(
         "delete",
         Box::new(move |world| {
             world.instances.remove(&key);
+            world.happened("instance-deleted", &key.0, &key.1);
             Ok(())
         }),
     );
@@ -189,7 +208,13 @@ pub(crate) fn busy(word: &str) -> Refusal {
     )
 }
 
-fn become_(project: &str, name: &str, word: &'static str, status: Status) -> Step {
+fn become_(
+    project: &str,
+    name: &str,
+    word: &'static str,
+    status: Status,
+    action: Option<&'static str>,
+) -> Step {
     let (project, name) = (project.to_owned(), name.to_owned());
     let step = move |world: &mut World| {
         let instance = world.instance_mut(&project, &name)?;
@@ -198,12 +223,20 @@ fn become_(project: &str, name: &str, word: &'static str, status: Status) -> Ste
             let guest = instance.guest.take();
             world.ended.extend(guest);
         }
+        if let Some(action) = action {
+            world.happened(action, &project, &name);
+        }
         Ok(())
     };
     (word, Box::new(step))
 }
 
-pub(crate) fn starting(project: &str, name: &str, fault: Option<Fault>) -> Step {
+pub(crate) fn starting(
+    project: &str,
+    name: &str,
+    fault: Option<Fault>,
+    action: &'static str,
+) -> Step {
     let (project, name) = (project.to_owned(), name.to_owned());
     let step = move |world: &mut World| {
         let address = world.instance(&project, &name)?.address();
@@ -228,16 +261,19 @@ pub(crate) fn starting(project: &str, name: &str, fault: Option<Fault>) -> Step 
             .insert("volatile.last_state.power".to_owned(), "RUNNING".to_owned());
         if let Some(Fault::DieAfterStart { console }) = fault {
             instance.console = console;
+            world.happened(action, &project, &name);
+            world.happened("instance-shutdown", &project, &name);
             return Ok(());
         }
         instance.guest = address.map(Guest::boot).transpose().map_err(|error| {
             Refusal::new(
                 500,
-                format!("incus-sim cannot listen on {address:?}, port 22: {error}"),
+                format!("incus-sim cannot listen on {address:?}, port {SSH_PORT}: {error}"),
             )
         })?;
         instance.console = "incus-sim: this guest is only a banner\n".to_owned();
         instance.status = Status::Running;
+        world.happened(action, &project, &name);
         Ok(())
     };
     ("start", Box::new(step))

@@ -61,9 +61,14 @@ pub(crate) fn create(
         Some(_) | None => insert(&mut shared.world(), &project, post),
     };
     if so_far.is_ok() {
-        steps.push(("create", Box::new(|_: &mut World| Ok(())) as Box<_>));
+        let (of, named) = (project.clone(), name.clone());
+        let created = move |world: &mut World| {
+            world.happened("instance-created", &of, &named);
+            Ok(())
+        };
+        steps.push(("create", Box::new(created) as Box<_>));
         if start {
-            steps.push(starting(&project, &name, fault));
+            steps.push(starting(&project, &name, fault, "instance-started"));
         }
     }
     Ok(begin(

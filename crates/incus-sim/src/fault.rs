@@ -48,6 +48,9 @@ pub enum Fault {
         /// What init wrote.
         console: String,
     },
+    /// The request takes effect, and its answer comes when the operation that it names has ended:
+    /// whoever listens hears of all before.
+    AnswerLast,
     /// The request takes effect, and its answer breaks off in the middle.
     CutAnswer,
 }

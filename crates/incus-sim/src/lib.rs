@@ -5,20 +5,23 @@
 //! its users make, the way incusd 6.0.4 does; `tests/conformance.rs` runs the same cases on it and on
 //! a real one, and a behaviour enters here only with a case there. It has no guests: nothing can be
 //! executed in its instances and they have no files. An instance that runs and has a NIC with an
-//! `ipv4.address` answers on port 22 of it with a banner of SSH, so give its networks subnets of
-//! 127.0.0.0/8.
+//! `ipv4.address` answers there, on port [`Sim::SSH_PORT`], with a banner of SSH, so give its networks
+//! addresses of [`Sim::gateway`]'s subnet, which is of this machine's loopback and no other sim's.
+//! It wants no rights: whoever may open a socket may run it.
 //!
 //! Known to differ: images are seen from every project; a start during a start is refused as busy.
 
 mod answer;
 mod change;
 mod create;
+mod events;
 mod fault;
 mod guest;
 mod instance;
 mod operation;
 mod route;
 mod sim;
+mod subnet;
 mod world;
 
 pub use fault::{Fault, On};

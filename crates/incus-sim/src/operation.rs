@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::answer::{Answer, Refusal};
 use crate::fault::Fault;
 use crate::sim::Shared;
-use crate::world::{World, time};
+use crate::world::{World, text, time};
 
 /// How long incusd keeps the record of an operation that has ended.
 const KEPT: Duration = Duration::from_millis(5050);
@@ -30,11 +30,14 @@ pub(crate) type Step = (&'static str, Box<dyn FnOnce(&mut World) -> Outcome + Se
 
 impl Record {
     pub(crate) fn json(&self) -> Value {
-        let (status, code, err) = match &*self.ended.borrow() {
-            None => ("Running", 103, String::new()),
-            Some(Ok(())) => ("Success", 200, String::new()),
-            Some(Err(refusal)) => ("Failure", 400, refusal.text.clone()),
-        };
+        match &*self.ended.borrow() {
+            None => self.json_as("Running", 103, ""),
+            Some(Ok(())) => self.json_as("Success", 200, ""),
+            Some(Err(refusal)) => self.json_as("Failure", 400, &refusal.text),
+        }
+    }
+
+    fn json_as(&self, status: &str, code: u16, err: &str) -> Value {
         json!({"id": self.id, "class": "task", "description": self.description, "status": status,
             "status_code": code, "resources": {"instances": [self.resource]}, "metadata": null,
             "may_cancel": false, "err": err, "location": "none",
@@ -74,6 +77,8 @@ pub(crate) fn begin(shared: &Arc<Shared>, work: Work) -> Answer {
         ended: watch::Sender::new(None),
     };
     let json = record.json();
+    world.operates(&work.project, record.json_as("Pending", 105, ""));
+    world.operates(&work.project, json.clone());
     world.operations.insert(id.clone(), record);
     if work.so_far.is_ok()
         && let Some((word, _)) = work.steps.first()
@@ -114,6 +119,7 @@ pub(crate) fn begin(shared: &Arc<Shared>, work: Work) -> Answer {
             }
             if let Some(record) = world.operations.get(&id) {
                 record.ended.send_replace(Some(outcome));
+                world.operates(&project, record.json());
             }
         }
         tokio::time::sleep(KEPT).await;
@@ -162,6 +168,18 @@ pub(crate) async fn wait(
     match outcome {
         Some(Err(refusal)) => Ok(Answer::Late(refusal)),
         Some(Ok(())) | None => get(shared, id),
+    }
+}
+
+/// Returns when an operation that was begun has ended.
+pub(crate) async fn ended(shared: &Shared, operation: &Value) {
+    let ended = {
+        let world = shared.world();
+        let record = world.operations.get(text(operation, "id"));
+        record.map(|record| record.ended.subscribe())
+    };
+    if let Some(mut ended) = ended {
+        let _forgotten = ended.wait_for(Option::is_some).await;
     }
 }
 

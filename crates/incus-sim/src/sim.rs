@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::answer::{Asked, Body, response};
+use crate::answer::{Answer, Asked, Body, response};
 use crate::fault::{Fault, On};
-use crate::route;
+use crate::subnet::Subnet;
 use crate::world::{Image, Thing, World};
+use crate::{events, guest, operation, route};
 
 /// What all connections and operations share.
 pub(crate) struct Shared {
@@ -34,14 +37,25 @@ impl Shared {
 /// A running sim. Dropping it closes its socket and stops its instances.
 pub struct Sim {
     socket: PathBuf,
+    subnet: Subnet,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
 
 impl Sim {
+    /// The port where running instances answer. Not 22, which wants root.
+    pub const SSH_PORT: u16 = guest::SSH_PORT;
+
     /// Starts an empty Incus, with the project `default`, on `dir/unix.socket`. Call it within a
     /// Tokio runtime.
     pub fn start(dir: &Path) -> io::Result<Self> {
+        Self::start_from(dir, std::process::id() as u8)
+    }
+
+    /// The same with the first free subnet from 127.`subnet` on: those who start many at once find
+    /// theirs at the first try.
+    pub fn start_from(dir: &Path, subnet: u8) -> io::Result<Self> {
+        let subnet = Subnet::free(subnet)?;
         let socket = dir.join("unix.socket");
         let listener = UnixListener::bind(&socket)?;
         let mut world = World::default();
@@ -57,6 +71,7 @@ impl Sim {
         let task = tokio::spawn(serve(listener, shared.clone()));
         Ok(Self {
             socket,
+            subnet,
             shared,
             task,
         })
@@ -65,6 +80,11 @@ impl Sim {
     /// Where it listens.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// The first address of 127.x.0.0/16, which is this sim's alone; for the bridge.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.subnet.gateway()
     }
 
     /// Adds an image with this alias and these properties; answers with its fingerprint. An alias
@@ -118,6 +138,7 @@ impl Sim {
             instance.status = crate::instance::Status::Stopped;
             instance.console.push_str(console);
             instance.guest = None;
+            world.happened("instance-shutdown", project, name);
         }
     }
 }
@@ -143,21 +164,48 @@ async fn serve(listener: UnixListener, shared: Arc<Shared>) {
 }
 
 async fn talk(stream: UnixStream, shared: Arc<Shared>) {
-    let service = service_fn(|request| {
+    let (to_listener, listener) = oneshot::channel();
+    let to_listener = Mutex::new(Some(to_listener));
+    let service = service_fn(|mut request: http::Request<Incoming>| {
         let shared = shared.clone();
+        // Before the request is read, which takes it apart.
+        let upgrade = hyper::upgrade::on(&mut request);
+        let asks = events::Asks::of(&request);
+        let to_listener = &to_listener;
         async move {
             let asked = Asked::read(request).await?;
             // The sender is in `shared`, so this cannot end early.
             let mut hung = shared.hung.subscribe();
             drop(hung.wait_for(|hung| !hung).await);
+            if let Some(asks) = asks {
+                let heard = shared.world().listen();
+                let accepted = asks.accepted();
+                let waiting = to_listener
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
+                if let Some(waiting) = waiting {
+                    let _gone = waiting.send((upgrade, asks, heard));
+                }
+                return Ok(accepted.map(|body| Body::new(body, false)));
+            }
             let fault = shared.world().fault(route::kind(&asked));
             let cut = fault == Some(Fault::CutAnswer);
-            let response = response(route::answer(&shared, &asked, fault).await);
-            Ok::<_, hyper::Error>(response.map(|body| Body::new(body, cut)))
+            let late = fault == Some(Fault::AnswerLast);
+            let answer = route::answer(&shared, &asked, fault).await;
+            if late && let Ok(Answer::Async(operation)) = &answer {
+                operation::ended(&shared, operation).await;
+            }
+            Ok::<_, hyper::Error>(response(answer).map(|body| Body::new(body, cut)))
         }
     });
     // A client that hangs up is its own affair.
     let _ended = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
         .await;
+    drop(to_listener);
+    if let Ok((upgrade, asks, heard)) = listener.await {
+        events::tell(upgrade, asks, heard).await;
+    }
 }

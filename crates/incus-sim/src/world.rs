@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::broadcast;
 
 use crate::answer::Refusal;
+use crate::events::{Event, Events};
 use crate::fault::{Fault, On};
 use crate::guest::Guest;
 use crate::instance::{Instance, Status};
@@ -54,6 +56,7 @@ pub(crate) struct World {
     pub(crate) ended: Vec<Guest>,
     /// How long each step of an operation takes.
     pub(crate) latency: Duration,
+    events: Events,
     count: u64,
 }
 
@@ -62,6 +65,23 @@ impl World {
     pub(crate) fn next(&mut self) -> u64 {
         self.count += 1;
         self.count
+    }
+
+    /// All that happens from now on.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Event> {
+        self.events.listen()
+    }
+
+    /// Tells those who listen what was done to an instance.
+    pub(crate) fn happened(&self, action: &str, project: &str, name: &str) {
+        let source = format!("/1.0/instances/{name}");
+        self.events
+            .tell(Event::lifecycle(action, project, name, &source));
+    }
+
+    /// Tells those who listen where an operation stands.
+    pub(crate) fn operates(&self, project: &str, operation: Value) {
+        self.events.tell(Event::operation(project, operation));
     }
 
     /// Takes the oldest fault that waits for this request.

@@ -1,14 +1,15 @@
 //! The same cases on the sim and on a real incusd, so that the sim stays honest.
 //!
-//! On the sim always. On a real one when `CONTAINARIUM_TEST_INCUS_SOCKET` names its socket, with
+//! On a real one where `CONTAINARIUM_TEST_INCUS_SOCKET` names its socket, with
 //! `CONTAINARIUM_TEST_INCUS_POOL` (else the first pool), `CONTAINARIUM_TEST_INCUS_NETWORK` (a bridge with
 //! an IPv4 subnet) and `CONTAINARIUM_TEST_INCUS_IMAGE` (an alias in the default project, of any container
-//! image). Without the variables the real half says so and passes, except where `CI=true`. What only a
-//! sim can do is in `faults.rs`.
+//! image with an init): `scripts/with-engine` sets them, and nextest's profile `live` runs this beside
+//! it. Without them on the sim, as a unit test. What only a sim can do is in `faults.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -17,6 +18,11 @@ use containarium_incus::{
     ProjectPut, Source, StateChange, StoragePoolPost,
 };
 use containarium_incus_sim::Sim;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+#[path = "conformance/events.rs"]
+mod events;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -25,6 +31,7 @@ const LONG: Duration = Duration::from_secs(60);
 struct Bed {
     root: Client,
     incus: Client,
+    socket: PathBuf,
     pool: String,
     network: String,
     image: String,
@@ -87,10 +94,11 @@ fn config<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> 
 }
 
 async fn on_the_sim<F: Future<Output = ()>>(case: impl FnOnce(Bed) -> F) {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
     let dir = tempfile::tempdir().unwrap();
     let sim = Sim::start(dir.path()).unwrap();
     sim.add_image("base", &[("os", "sim")]);
+    // So that there is a while in which something is under way.
+    sim.set_latency(Duration::from_millis(5));
     let root = Client::unix(sim.socket());
     let pool = StoragePoolPost {
         name: "p".into(),
@@ -98,44 +106,37 @@ async fn on_the_sim<F: Future<Output = ()>>(case: impl FnOnce(Bed) -> F) {
         ..Default::default()
     };
     root.create_storage_pool(&pool).await.unwrap();
-    // Tests run at once, as processes or threads, and share 127.0.0.0/8.
-    let process = std::process::id();
-    let third = COUNT.fetch_add(1, Ordering::Relaxed) % 256;
-    let (first, second) = (64 + process % 128, process / 128 % 256);
+    let gateway = sim.gateway().to_string();
     let network = NetworkPost {
         name: "n".to_owned(),
         kind: "bridge".to_owned(),
-        config: config([(
-            "ipv4.address",
-            &format!("127.{first}.{}.1/16", (second + third) % 256),
-        )]),
+        config: config([("ipv4.address", &format!("{gateway}/16"))]),
         ..NetworkPost::default()
     };
     root.create_network(&network).await.unwrap();
     let bed = Bed {
         incus: project(&root).await,
+        socket: sim.socket().to_owned(),
         root,
         pool: "p".to_owned(),
         network: "n".to_owned(),
         image: "base".to_owned(),
-        subnet: format!("127.{first}.{}", (second + third) % 256),
+        subnet: gateway.trim_end_matches(".1").to_owned(),
     };
     case(bed).await;
 }
 
-async fn on_incusd<F: Future<Output = ()> + Send + 'static>(case: impl FnOnce(Bed) -> F) {
-    let variable = |name: &str| std::env::var(format!("CONTAINARIUM_TEST_INCUS_{name}")).ok();
-    let (Some(socket), Some(network), Some(image)) =
-        (variable("SOCKET"), variable("NETWORK"), variable("IMAGE"))
-    else {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "an incusd must be given under CI"
-        );
-        println!("skipped: CONTAINARIUM_TEST_INCUS_SOCKET, _NETWORK and _IMAGE are not all set");
-        return;
-    };
-    let root = Client::unix(socket);
+fn variable(name: &str) -> Option<String> {
+    std::env::var(format!("CONTAINARIUM_TEST_INCUS_{name}")).ok()
+}
+
+async fn on_incusd<F: Future<Output = ()> + Send + 'static>(
+    socket: String,
+    case: impl FnOnce(Bed) -> F,
+) {
+    let network = variable("NETWORK").unwrap();
+    let image = variable("IMAGE").unwrap();
+    let root = Client::unix(&socket);
     let pool = match variable("POOL") {
         Some(pool) => pool,
         None => root.storage_pools().await.unwrap().remove(0).name,
@@ -146,6 +147,7 @@ async fn on_incusd<F: Future<Output = ()> + Send + 'static>(case: impl FnOnce(Be
     let incus = project(&root).await;
     let bed = Bed {
         incus: incus.clone(),
+        socket: socket.into(),
         root: root.clone(),
         pool,
         network,
@@ -174,12 +176,16 @@ async fn project(root: &Client) -> Client {
     root.in_project(&post.name)
 }
 
-/// Runs a case on the sim, then on a real incusd.
+/// Runs a case on the real incusd where there is one, else on the sim.
 async fn everywhere<F: Future<Output = ()> + Send + 'static>(case: impl Fn(Bed) -> F) {
-    println!("on the sim:");
-    on_the_sim(&case).await;
-    println!("on incusd:");
-    on_incusd(&case).await;
+    match variable("SOCKET") {
+        Some(socket) => on_incusd(socket, case).await,
+        None => {
+            let on_sim = std::env::var("CI").as_deref() != Ok("true");
+            assert!(on_sim, "an incusd must be given under CI");
+            on_the_sim(case).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -636,6 +642,65 @@ async fn a_project_sees_only_its_own() {
         let other = other.project_name().unwrap().to_owned();
         bed.root.delete_project(&other, true).await.unwrap();
         assert_eq!(bed.incus.instances().await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+/// A request as it goes over the socket; the status line and the body of its answer.
+async fn raw(bed: &Bed, line: &str) -> (String, serde_json::Value) {
+    let mut stream = UnixStream::connect(&bed.socket).await.unwrap();
+    let request = format!("{line} HTTP/1.1\r\nHost: incus\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    // In one piece or in chunks, the JSON is between the first brace and the last.
+    let body = &body[body.find('{').unwrap()..=body.rfind('}').unwrap()];
+    let status = head.lines().next().unwrap().to_owned();
+    (status, serde_json::from_str(body).unwrap())
+}
+
+#[tokio::test]
+async fn a_wait_tells_a_failure_as_http_200() {
+    everywhere(|bed| async move {
+        let mut post = bed.post("a25", 25);
+        post.source = Source::alias("none");
+        let begun = bed.incus.create_instance(&post).await.unwrap();
+        let project = bed.incus.project_name().unwrap().to_owned();
+        let id = &begun.id;
+        let line = format!("GET /1.0/operations/{id}/wait?timeout=30&project={project}");
+        let (status, failed) = raw(&bed, &line).await;
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        assert_eq!(
+            (&failed["type"], &failed["error_code"]),
+            (&"error".into(), &500.into())
+        );
+        assert!(
+            failed["error"]
+                .as_str()
+                .unwrap()
+                .contains("Image not provided"),
+            "{failed}"
+        );
+        // One whose time is up reads the same, and the operation goes on.
+        let begun = bed
+            .incus
+            .create_instance(&bed.started("b25", 26))
+            .await
+            .unwrap();
+        let id = &begun.id;
+        let line = format!("GET /1.0/operations/{id}/wait?timeout=0&project={project}");
+        let (status, up) = raw(&bed, &line).await;
+        if up["type"] == "error" {
+            assert_eq!(status, "HTTP/1.1 200 OK");
+            assert_eq!(up["error_code"], 500, "{up}");
+            let text = up["error"].as_str().unwrap();
+            assert!(text.contains("context deadline exceeded"), "{up}");
+        } else {
+            // It was faster than the wait.
+            assert_eq!(up["metadata"]["status_code"], 200, "{up}");
+        }
+        bed.incus.wait(&begun, LONG).await.unwrap();
     })
     .await;
 }

@@ -2,14 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use containarium_incus::{
-    Client, Error, InstancePost, NetworkPost, Source, StateChange, StoragePoolPost,
+    Client, Error, EventType, Happened, InstancePost, NetworkPost, Source, StateChange,
+    StoragePoolPost,
 };
 use containarium_incus_sim::{Fault, On, Sim};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const LONG: Duration = Duration::from_secs(10);
@@ -33,22 +33,18 @@ impl Bed {
             ..Default::default()
         };
         incus.create_storage_pool(&pool).await.unwrap();
-        // Tests run at once, as processes or threads, and share 127.0.0.0/8.
-        static COUNT: AtomicU32 = AtomicU32::new(2);
-        let host = COUNT.fetch_add(1, Ordering::Relaxed);
-        let process = std::process::id();
-        let net = format!("127.{}.{}", 200 + process % 50, process / 50 % 256);
+        let gateway = sim.gateway().to_string();
         let network = NetworkPost {
             name: "n".to_owned(),
             kind: "bridge".to_owned(),
-            config: [("ipv4.address".to_owned(), format!("{net}.1/24"))].into(),
+            config: [("ipv4.address".to_owned(), format!("{gateway}/16"))].into(),
             ..NetworkPost::default()
         };
         incus.create_network(&network).await.unwrap();
         Self {
             sim,
             incus,
-            address: format!("{net}.{host}"),
+            address: gateway.replace(".0.1", ".0.2"),
             _dir: dir,
         }
     }
@@ -94,7 +90,7 @@ impl Bed {
     }
 
     async fn banner(&self) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((self.address.as_str(), 22)).await?;
+        let mut stream = TcpStream::connect((self.address.as_str(), Sim::SSH_PORT)).await?;
         let mut banner = vec![0; 13];
         stream.read_exact(&mut banner).await?;
         Ok(String::from_utf8_lossy(&banner).into_owned())
@@ -244,4 +240,87 @@ async fn a_dropped_sim_frees_its_socket_and_addresses() {
     let error = incus.server().await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     Sim::start(_dir.path()).unwrap();
+}
+
+#[tokio::test]
+async fn what_happened_can_be_told_before_the_answer() {
+    let bed = Bed::new().await;
+    let types = [EventType::Lifecycle, EventType::Operation];
+    let mut events = bed.incus.events(&types).await.unwrap();
+    bed.sim.fail_next(On::Create, Fault::AnswerLast);
+    bed.sim.set_latency(Duration::from_millis(20));
+    let asked = {
+        let (incus, post) = (bed.incus.clone(), bed.post());
+        tokio::spawn(async move { incus.create_instance(&post).await })
+    };
+    let mut told = Vec::new();
+    let ended = loop {
+        match tokio::time::timeout(LONG, events.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .happened
+        {
+            Happened::Lifecycle(done) => told.push(done.action),
+            Happened::Operation(moved) if moved.status_code.is_final() => break moved,
+            Happened::Operation(_) | Happened::Other(_) => {}
+        }
+    };
+    assert_eq!(told, ["instance-created", "instance-started"]);
+    // The answer says of an operation that has ended that it is under way.
+    let begun = asked.await.unwrap().unwrap();
+    assert!(begun.id == ended.id && !begun.status_code.is_final());
+    bed.incus.wait(&begun, LONG).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_guest_that_dies_is_told() {
+    let bed = Bed::new().await;
+    bed.create().await.unwrap();
+    let mut events = bed.incus.events(&[EventType::Lifecycle]).await.unwrap();
+    bed.sim.kill_guest("default", "a1", "out of memory\n");
+    let event = tokio::time::timeout(LONG, events.next())
+        .await
+        .unwrap()
+        .unwrap();
+    let Happened::Lifecycle(told) = &event.happened else {
+        panic!("{event:?}")
+    };
+    assert_eq!(
+        (told.action.as_str(), told.name.as_str()),
+        ("instance-shutdown", "a1")
+    );
+}
+
+#[tokio::test]
+async fn a_listener_learns_that_the_sim_has_ended() {
+    let bed = Bed::new().await;
+    let mut events = bed.incus.events(&[EventType::Lifecycle]).await.unwrap();
+    drop(bed.sim);
+    let gone = tokio::time::timeout(LONG, events.next())
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert!(matches!(gone, Error::Protocol(_)), "{gone:?}");
+}
+
+/// As OpenSSH would: it is told why there is no login, and does not wait for one.
+#[tokio::test]
+async fn who_wants_to_log_in_is_told_why_not() {
+    let bed = Bed::new().await;
+    bed.create().await.unwrap();
+    let mut stream = TcpStream::connect((bed.address.as_str(), Sim::SSH_PORT))
+        .await
+        .unwrap();
+    stream.write_all(b"SSH-2.0-test\r\n").await.unwrap();
+    let mut banner = [0; 13];
+    stream.read_exact(&mut banner).await.unwrap();
+    let length = stream.read_u32().await.unwrap() as usize;
+    assert_eq!((length + 4) % 8, 0, "a packet is a multiple of 8 bytes");
+    let mut packet = vec![0; length];
+    stream.read_exact(&mut packet).await.unwrap();
+    // Padding length, SSH_MSG_DISCONNECT, by application.
+    assert_eq!(packet[1..6], [1, 0, 0, 0, 11]);
+    let text = String::from_utf8_lossy(&packet);
+    assert!(text.contains("SIMULATED: there is no machine"), "{text}");
 }

@@ -84,6 +84,11 @@ impl Client {
         self.engine.socket()
     }
 
+    /// Where it is.
+    pub(crate) fn engine(&self) -> &Address {
+        &self.engine
+    }
+
     /// The project of this client's calls; `None` is Incus's default one.
     pub fn project_name(&self) -> Option<&str> {
         self.project.as_deref()

@@ -91,6 +91,14 @@ impl Verdict {
     }
 }
 
+/// What the refusal of a handshake means: the envelope in its body where there is one.
+pub(crate) fn refusal(status: u16, body: &[u8]) -> Error {
+    match serde_json::from_slice::<Envelope>(body) {
+        Ok(envelope) => Error::refused(envelope.error_code, envelope.error),
+        Err(_) => Error::refused(status, String::from_utf8_lossy(body).into_owned()),
+    }
+}
+
 pub(crate) fn decode<T: DeserializeOwned>(metadata: Value) -> Result<T> {
     serde_json::from_value(metadata)
         .map_err(|error| Error::Protocol(format!("metadata of another shape: {error}")))
