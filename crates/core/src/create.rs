@@ -165,8 +165,9 @@ impl Containarium {
             message += " Nobody can log in: no SSH key was given. Delete it and create it again \
                         with the public key of whoever shall log in.";
         }
+        let installation = &self.inner.engine.installation;
         Ok(Created {
-            ssh_command: format!("ssh {}@{}", record.username, record.address),
+            ssh_command: installation.ssh_command(&record.username, record.address),
             container: self.view(&record, Some(State::Running)),
             message,
         })
@@ -174,10 +175,11 @@ impl Containarium {
 
     /// Waits for the banner of a container that was started; it may also die.
     pub(crate) async fn boot(&self, what: &'static str, record: &Record) -> Result<(), Error> {
+        let sshd = self.inner.engine.installation.sshd(record.address);
         let end = Deadline::now() + BOOT;
         let mut look = Deadline::now() + LOOK;
         loop {
-            if login::banner(record.address, look.min(end)).await {
+            if login::banner(sshd, look.min(end)).await {
                 return Ok(());
             }
             let state = self.inner.engine.state(&record.instance()).await?;

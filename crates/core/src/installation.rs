@@ -1,8 +1,8 @@
 //! What `init` decided, once, about where containers live.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
-use containarium_contract::ImageRef;
+use containarium_contract::{ImageRef, Username};
 use serde::{Deserialize, Serialize};
 
 /// One installation of Containarium on one Incus.
@@ -22,6 +22,17 @@ pub struct Installation {
     pub uid_ranges: u32,
     /// The image of a create that names none.
     pub default_image: ImageRef,
+    /// The port where containers' sshd listens: 22, except in a simulation, whose user may not be
+    /// root.
+    #[serde(default = "ssh")]
+    pub ssh_port: u16,
+    /// Whether the engine is a simulation, so that nothing real is created.
+    #[serde(default)]
+    pub simulated: bool,
+}
+
+fn ssh() -> u16 {
+    22
 }
 
 /// User ids that each container gets.
@@ -31,6 +42,19 @@ pub(crate) const UIDS: u32 = 65536;
 const FIRST_HOST: u32 = 10;
 
 impl Installation {
+    /// Where the sshd of the container at this address listens.
+    pub(crate) fn sshd(&self, address: Ipv4Addr) -> SocketAddrV4 {
+        SocketAddrV4::new(address, self.ssh_port)
+    }
+
+    /// Logs in from this host.
+    pub(crate) fn ssh_command(&self, username: &Username, address: Ipv4Addr) -> String {
+        match self.ssh_port {
+            22 => format!("ssh {username}@{address}"),
+            port => format!("ssh -p {port} {username}@{address}"),
+        }
+    }
+
     /// How many addresses containers may have: the lower half of the subnet; the upper half is
     /// Incus's, for DHCP.
     fn hosts(&self) -> u32 {
@@ -79,7 +103,31 @@ mod tests {
             uid_first: 1_000_000,
             uid_ranges: 3,
             default_image: "local:debian/12".parse().unwrap(),
+            ssh_port: 22,
+            simulated: false,
         }
+    }
+
+    #[test]
+    fn what_an_older_init_wrote_has_sshd_on_22_and_is_real() {
+        let mut written = serde_json::to_value(installation()).unwrap();
+        let fields = written.as_object_mut().unwrap();
+        fields.remove("ssh_port");
+        fields.remove("simulated");
+        let read: Installation = serde_json::from_value(written).unwrap();
+        assert_eq!(read, installation());
+    }
+
+    #[test]
+    fn the_command_names_the_port_where_ssh_would_not_guess_it() {
+        let (alice, address) = ("alice".parse().unwrap(), Ipv4Addr::new(10, 90, 0, 10));
+        let mut here = installation();
+        assert_eq!(here.ssh_command(&alice, address), "ssh alice@10.90.0.10");
+        here.ssh_port = 22022;
+        assert_eq!(
+            here.ssh_command(&alice, address),
+            "ssh -p 22022 alice@10.90.0.10"
+        );
     }
 
     #[test]

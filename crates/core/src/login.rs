@@ -1,7 +1,7 @@
 //! Whether a login would work: the SSH banner says so, because the container's identity is
 //! written before sshd starts.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{net::SocketAddrV4, time::Duration};
 
 use tokio::{
     io::AsyncReadExt as _,
@@ -15,10 +15,10 @@ const DIAL: Duration = Duration::from_millis(50);
 /// Between a refusal and the next dial: there is no event for another machine's listening socket.
 const PAUSE: Duration = Duration::from_millis(4);
 
-/// Waits until sshd at `address` speaks; false where it did not before `deadline`.
-pub(crate) async fn banner(address: Ipv4Addr, deadline: Instant) -> bool {
+/// Waits until `sshd` speaks; false where it did not before `deadline`.
+pub(crate) async fn banner(sshd: SocketAddrV4, deadline: Instant) -> bool {
     while Instant::now() < deadline {
-        match timeout(DIAL, TcpStream::connect((address, 22))).await {
+        match timeout(DIAL, TcpStream::connect(sshd)).await {
             Ok(Ok(stream)) => {
                 if speaks_ssh(stream).await {
                     return true;

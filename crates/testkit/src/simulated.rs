@@ -1,13 +1,12 @@
-//! An installation on an incusd in memory, as `init` would leave one.
+//! An installation on an incusd in memory, and a client of its engine.
 
 use std::sync::Arc;
 
-use containarium_core::{Installation, Store};
-use containarium_incus::{Client, NetworkPost, ProjectPost, StoragePoolPost};
-use containarium_incus_sim::Sim;
+use containarium_incus::Client;
+use containarium_simulated::Sim;
 use tempfile::TempDir;
 
-/// A sim with a project, a pool, a bridge and two images, and a store that knows of them.
+/// A simulated installation with the images of `local:debian/12`.
 pub struct Simulated {
     /// The incusd in memory, for its faults.
     pub sim: Sim,
@@ -15,57 +14,23 @@ pub struct Simulated {
     pub incus: Client,
     /// The state directory.
     pub state: Arc<TempDir>,
-    _socket: TempDir,
 }
 
 impl Simulated {
-    /// `subnet` keeps tests that run side by side apart: 127.`subnet`.0.0/16.
+    /// `subnet` is where the search for a free 127.x.0.0/16 begins: tests that run side by side find
+    /// theirs at the first try where it differs.
     pub async fn on(subnet: u8) -> Self {
-        let name = "containarium".to_owned();
-        let socket = tempfile::tempdir().unwrap();
-        let sim = Sim::start(socket.path()).unwrap();
-        let incus = Client::unix(sim.socket());
-        let config = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
-        let project = ProjectPost {
-            name: name.clone(),
-            ..ProjectPost::default()
-        };
-        incus.create_project(&project).await.unwrap();
-        let pool = StoragePoolPost {
-            name: name.clone(),
-            driver: "btrfs".into(),
-            config: config("size", "100GiB"),
-            ..StoragePoolPost::default()
-        };
-        incus.create_storage_pool(&pool).await.unwrap();
-        let network = NetworkPost {
-            name: name.clone(),
-            kind: "bridge".into(),
-            config: config("ipv4.address", &format!("127.{subnet}.0.1/16")),
-            ..NetworkPost::default()
-        };
-        incus.create_network(&network).await.unwrap();
-        for kind in ["plain", "docker"] {
-            sim.add_image(&format!("containarium/{kind}/local/debian/12"), &[]);
-        }
-        let incus = incus.in_project(&name);
-        let installation = Installation {
-            id: "01".into(),
-            name,
-            gateway: [127, subnet, 0, 1].into(),
-            prefix: 16,
-            uid_first: 1_000_000,
-            uid_ranges: 100,
-            default_image: "local:debian/12".parse().unwrap(),
-        };
-        let state = tempfile::tempdir().unwrap();
-        let store = Store::open(state.path()).unwrap();
-        store.set_installation(&installation).await.unwrap();
-        Self {
+        let images = ["local:debian/12".parse().unwrap()];
+        let there = containarium_simulated::Simulated::start(&images, subnet).await;
+        let containarium_simulated::Simulated {
             sim,
-            incus,
+            installation,
+            state,
+        } = there.unwrap();
+        Self {
+            incus: Client::unix(sim.socket()).in_project(&installation.name),
+            sim,
             state: Arc::new(state),
-            _socket: socket,
         }
     }
 }

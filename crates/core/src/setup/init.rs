@@ -94,6 +94,8 @@ async fn decide(ask: &Init, incus: &Client) -> Result<Installation, SetupError> 
         uid_first,
         uid_ranges,
         default_image: base_image::of_this_host()?,
+        ssh_port: 22,
+        simulated: false,
     })
 }
 
