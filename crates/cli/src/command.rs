@@ -1,6 +1,7 @@
 //! The command line as a whole: which commands there are, and what they have in common.
 
 use clap::{Parser, Subcommand};
+use containarium_contract::HostEngine;
 
 use crate::{
     completions::Completions,
@@ -68,7 +69,7 @@ impl Cli {
             output,
             command,
         } = self;
-        match command {
+        let done = match command {
             Command::Create(create) => create.run(&connect.client()?, output).await,
             Command::List(list) => list.run(&connect.client()?, output).await,
             Command::Get(get) => get.run(&connect.client()?, output).await,
@@ -86,7 +87,11 @@ impl Cli {
             Command::Init(init) => init.run().await,
             Command::Purge(purge) => purge.run().await,
             Command::Daemon(daemon) => daemon.run().await,
+        };
+        if connect.is_simulated() {
+            anstream::eprintln!("{}", HostEngine::SIMULATED);
         }
+        done
     }
 }
 

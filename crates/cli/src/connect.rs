@@ -4,6 +4,7 @@
 use std::{
     env,
     path::PathBuf,
+    sync::OnceLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -41,6 +42,9 @@ pub(crate) struct Connect {
     /// A PEM file of further certificate authorities for https; else CONTAINARIUM_CA_FILE
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// The client that asks.
+    #[arg(skip)]
+    asks: OnceLock<Client>,
 }
 
 /// Where a call goes.
@@ -67,7 +71,13 @@ impl Target {
 impl Connect {
     /// A client of the daemon.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        self.target()?.client(Face::Cli)
+        let client = self.target()?.client(Face::Cli)?;
+        Ok(self.asks.get_or_init(|| client).clone())
+    }
+
+    /// Whether what was shown came from a daemon whose engine is a simulation.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.asks.get().is_some_and(Client::is_simulated)
     }
 
     /// Where calls go.

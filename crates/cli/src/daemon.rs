@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    engine_socket::DaemonEngine,
     failure::{Exit, Failure},
     jwt_secret,
-    place::Place,
+    place::StateDir,
+    simulation::Simulation,
     supervisor::{self, Notice},
 };
 
@@ -40,7 +42,12 @@ pub(crate) struct Daemon {
     #[arg(long, value_name = "FILE")]
     pub(crate) jwt_secret_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) state: StateDir,
+    /// The engine: auto or unix:PATH, where Incus listens; or sim, a simulation in this process that
+    /// wants neither root nor Incus, keeps its secret in ~/.local/state/containarium-sim, and creates
+    /// nothing real
+    #[arg(long, env = "CONTAINARIUM_ENGINE", default_value = "auto")]
+    pub(crate) engine: DaemonEngine,
 }
 
 impl Daemon {
@@ -51,15 +58,28 @@ impl Daemon {
             .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr)
             .init();
+        let given = jwt_secret::given(self.jwt_secret, self.jwt_secret_file);
+        let asked = self.state.state_dir;
+        let (state_dir, engine, secret, simulation) = match self.engine {
+            DaemonEngine::Incus(socket) => (asked, socket.path(), given, None),
+            DaemonEngine::Sim => {
+                let (simulation, secret) = Simulation::start(&asked, given).await?;
+                let (state, socket) = (simulation.state_dir(), simulation.socket());
+                (state, socket, secret, Some(simulation))
+            }
+        };
         let config = Config {
             address: self.address,
             port: self.port,
-            secret: jwt_secret::given(self.jwt_secret, self.jwt_secret_file),
-            state_dir: self.place.state.state_dir,
-            engine: self.place.engine.path(),
+            secret,
+            state_dir,
+            engine,
         };
         let server = Server::start(config).await.map_err(refused)?;
         let address = server.address().map_err(other)?;
+        if let Some(simulation) = &simulation {
+            simulation.introduce(address).map_err(other)?;
+        }
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         let stop = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate()).map_err(other)?;

@@ -41,10 +41,36 @@ impl FromStr for EngineSocket {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             None if text == "auto" => Ok(Self::Auto),
+            None if text == "sim" => Err("a simulated engine needs no preparation and leaves \
+                nothing behind: only `containarium daemon --engine sim` has one"
+                .into()),
             Some(("unix", path)) if path.starts_with('/') => Ok(Self::Unix(path.into())),
             Some(_) | None => {
                 Err("an engine is `auto` or `unix:` and the absolute path of Incus's socket".into())
             }
+        }
+    }
+}
+
+/// What a daemon can work on: an Incus, or a simulation of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DaemonEngine {
+    /// In this process; nothing real is created, and no rights are needed.
+    Sim,
+    /// Incus.
+    Incus(EngineSocket),
+}
+
+impl FromStr for DaemonEngine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "sim" => Ok(Self::Sim),
+            incus => incus
+                .parse()
+                .map(Self::Incus)
+                .map_err(|why| format!("{why}, or `sim`")),
         }
     }
 }
@@ -60,5 +86,14 @@ mod tests {
         for bad in ["", "sim", "unix:", "unix:x", "https://x"] {
             assert!(bad.parse::<EngineSocket>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_daemons_engine_may_be_a_simulation() {
+        assert_eq!("sim".parse(), Ok(DaemonEngine::Sim));
+        let socket = EngineSocket::Unix("/x/y".into());
+        assert_eq!("unix:/x/y".parse(), Ok(DaemonEngine::Incus(socket)));
+        let error = "incus".parse::<DaemonEngine>().unwrap_err();
+        assert!(error.ends_with("or `sim`"), "{error}");
     }
 }

@@ -80,7 +80,7 @@ fn drawn(answer: &ContainerAnswer) -> String {
             "CPU time",
             metrics
                 .and_then(|m| m.cpu_usage_seconds)
-                .map(|s| format!("{s:.1} s")),
+                .map(|s| format!("{s} s")),
         ),
         (
             "Processes",

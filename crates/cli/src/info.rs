@@ -2,7 +2,7 @@
 
 use clap::Args;
 use containarium_client::Client;
-use containarium_contract::{EngineHealth, GetSystemInfo, SystemInfoAnswer};
+use containarium_contract::{GetSystemInfo, HostEngine, SystemInfoAnswer};
 
 use crate::{failure::Failure, output::Format, size, table};
 
@@ -25,8 +25,9 @@ impl Info {
 
 fn drawn(SystemInfoAnswer { info }: &SystemInfoAnswer) -> String {
     let engine = match info.engine {
-        EngineHealth::Ok => "ok",
-        EngineHealth::Unreachable => "unreachable",
+        HostEngine::Ok => "ok",
+        HostEngine::Unreachable => "unreachable",
+        HostEngine::Sim => "sim (nothing real is created)",
     };
     let running = info.containers_running.map(|n| format!(", {n} running"));
     let stopped = info.containers_stopped.map(|n| format!(", {n} stopped"));

@@ -25,6 +25,7 @@ mod output;
 mod place;
 mod progress;
 mod purge;
+mod simulation;
 mod size;
 mod ssh_key;
 mod start;

@@ -66,7 +66,7 @@ fn row(sample: &Sample) -> [String; 8] {
         known(
             sample
                 .cpu_usage_seconds
-                .map(|seconds| format!("{seconds:.1} s")),
+                .map(|seconds| format!("{seconds} s")),
         ),
         bytes(sample.memory_usage_bytes),
         bytes(sample.memory_peak_bytes),
@@ -103,7 +103,7 @@ mod tests {
     fn metrics_are_drawn_like_this() {
         let answer: MetricsAnswer = serde_json::from_value(json!({"engine": "ok", "metrics": [
             {
-                "name": "alice-container", "cpuUsageSeconds": 12.34, "memoryUsageBytes": 1_048_576,
+                "name": "alice-container", "cpuUsageSeconds": 12, "memoryUsageBytes": 1_048_576,
                 "memoryPeakBytes": 2_097_152, "diskUsageBytes": 1_610_612_736, "networkRxBytes": 512,
                 "networkTxBytes": 0, "processCount": 17, "sampledAt": "2026-01-01T00:00:00Z"
             },

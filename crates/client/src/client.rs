@@ -2,10 +2,14 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use containarium_contract::{Endpoint, Face, Problem};
+use containarium_contract::{Endpoint, Face, HostEngine, Problem};
 use reqwest::{Certificate, header, redirect};
 
 use crate::{
@@ -25,6 +29,7 @@ pub struct Client {
     token: Token,
     face: Face,
     http: reqwest::Client,
+    simulated: Arc<AtomicBool>,
 }
 
 /// Why there is no client.
@@ -83,7 +88,13 @@ impl Client {
             token,
             face,
             http,
+            simulated: Arc::default(),
         })
+    }
+
+    /// Whether the last answer came from a daemon whose engine is a simulation.
+    pub fn is_simulated(&self) -> bool {
+        self.simulated.load(Ordering::Relaxed)
     }
 
     /// The server that is called.
@@ -113,6 +124,9 @@ impl Client {
             why: dial::why(&self.server, &e),
         };
         let answer = call.send().await.map_err(unreachable)?;
+        let engine = answer.headers().get(HostEngine::HEADER);
+        let simulated = engine.is_some_and(|engine| engine == HostEngine::SIM);
+        self.simulated.store(simulated, Ordering::Relaxed);
         let status = answer.status();
         let body = answer.text().await.map_err(unreachable)?;
         if !status.is_success() {
@@ -189,6 +203,7 @@ mod tests {
             server,
             token: Token::fixed("t"),
             face: Face::Rest,
+            simulated: Arc::default(),
         };
         let error = client.call(&GetSystemInfo {}).await.unwrap_err();
         let CallError::Unreachable { why } = error else {

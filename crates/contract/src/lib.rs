@@ -37,5 +37,5 @@ pub use problem::{INVALID_TOKEN, Problem, Reason};
 pub use quantity::{ByteSize, Cpus};
 pub use ssh_key::SshPublicKey;
 pub use subject::Subject;
-pub use system::{EngineHealth, GetSystemInfo, SystemInfo, SystemInfoAnswer};
+pub use system::{EngineHealth, GetSystemInfo, HostEngine, SystemInfo, SystemInfoAnswer};
 pub use username::Username;

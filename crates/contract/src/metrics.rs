@@ -11,9 +11,9 @@ use crate::{Effect, Endpoint, EngineHealth, Method, Username};
 pub struct Metrics {
     /// `<username>-container`.
     pub name: String,
-    /// CPU time since the container started, seconds.
+    /// CPU time since the container started, whole seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu_usage_seconds: Option<f64>,
+    pub cpu_usage_seconds: Option<u64>,
     /// Memory in use, bytes (cgroup).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_usage_bytes: Option<u64>,

@@ -15,6 +15,27 @@ pub enum EngineHealth {
     Unreachable,
 }
 
+/// What stands behind everything that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HostEngine {
+    /// Incus, and it answers.
+    Ok,
+    /// Incus, and it does not answer.
+    Unreachable,
+    /// A simulation: nothing real is created.
+    Sim,
+}
+
+impl HostEngine {
+    /// The header that every answer of a daemon with a simulated engine has.
+    pub const HEADER: &'static str = "containarium-engine";
+    /// Its value.
+    pub const SIM: &'static str = "sim";
+    /// What people and models are told before anything else.
+    pub const SIMULATED: &'static str = "SIMULATED: nothing real is created.";
+}
+
 /// The host and what runs on it. What cannot be told is absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -22,8 +43,8 @@ pub struct SystemInfo {
     /// The version of Incus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incus_version: Option<String>,
-    /// Whether the engine answers.
-    pub engine: EngineHealth,
+    /// Whether the engine answers, or is a simulation.
+    pub engine: HostEngine,
     /// The image of a create that names none.
     pub default_image: ImageRef,
     /// The host's distribution and its version.

@@ -56,6 +56,11 @@ impl Containarium {
         Ok(this)
     }
 
+    /// Whether the engine is a simulation, so that nothing real is created.
+    pub fn is_simulated(&self) -> bool {
+        self.inner.engine.installation.simulated
+    }
+
     /// Waits until nothing is half done, `within` at the most; what then still waits for the
     /// engine is taken up at the next start.
     pub async fn close(&self, within: Duration) {

@@ -8,7 +8,8 @@ use std::{
 
 use containarium_contract::{
     Container, ContainerAnswer, ContainerList, Effect, EngineHealth, GetContainer, GetMetrics,
-    ListContainers, Metrics, MetricsAnswer, Network, State, SystemInfo, SystemInfoAnswer,
+    HostEngine, ListContainers, Metrics, MetricsAnswer, Network, State, SystemInfo,
+    SystemInfoAnswer,
 };
 use containarium_incus::InstanceState;
 
@@ -148,7 +149,7 @@ impl Containarium {
         );
         let mut info = SystemInfo {
             incus_version: None,
-            engine: EngineHealth::Unreachable,
+            engine: HostEngine::Unreachable,
             default_image: engine.installation.default_image.clone(),
             os: None,
             kernel_version: None,
@@ -170,7 +171,11 @@ impl Containarium {
                     Some(records.iter().filter(|r| state(r) == wanted).count() as u64)
                 };
                 let host = server.environment;
-                info.engine = EngineHealth::Ok;
+                info.engine = if self.is_simulated() {
+                    HostEngine::Sim
+                } else {
+                    HostEngine::Ok
+                };
                 info.incus_version = Some(host.server_version);
                 info.os = Some(format!("{} {}", host.os_name, host.os_version));
                 info.kernel_version = Some(host.kernel_version);
@@ -225,7 +230,7 @@ fn metrics(record: &Record, usage: &InstanceState) -> Metrics {
     let link = usage.network.get("eth0").filter(|_| runs);
     Metrics {
         name: record.username.container_name(),
-        cpu_usage_seconds: runs.then(|| Duration::from_nanos(usage.cpu.usage).as_secs_f64()),
+        cpu_usage_seconds: runs.then(|| Duration::from_nanos(usage.cpu.usage).as_secs()),
         memory_usage_bytes: runs.then_some(usage.memory.usage),
         memory_peak_bytes: runs
             .then_some(usage.memory.usage_peak)

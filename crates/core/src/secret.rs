@@ -81,7 +81,7 @@ pub fn find(
             file: None,
         } => {
             let system = Path::new(SYSTEM_FILE);
-            let own = state_dir.join("jwt.secret");
+            let own = own_file(state_dir);
             if state_dir == Path::new(STATE_DIR) && system.exists() {
                 read(system)
             } else if own.exists() || !make {
@@ -93,12 +93,17 @@ pub fn find(
     }
 }
 
+/// Where a state directory has a secret of its own.
+pub fn own_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("jwt.secret")
+}
+
 /// Makes the machine's file, which the group `containarium` may read too where there is one, if `state_dir` is that of the
 /// machine's installation and has no secret yet: tokens that are out stay good.
 pub fn make_for_machine(state_dir: &Path) -> Result<(), NoSecret> {
     let path = Path::new(SYSTEM_FILE);
     let is_machines = state_dir == Path::new(STATE_DIR);
-    if !is_machines || path.exists() || state_dir.join("jwt.secret").exists() {
+    if !is_machines || path.exists() || own_file(state_dir).exists() {
         return Ok(());
     }
     if let Some(dir) = path.parent() {

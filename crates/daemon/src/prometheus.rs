@@ -29,7 +29,7 @@ const METRICS: [Metric; 7] = [
         "containarium_container_cpu_seconds_total",
         "counter",
         "CPU time since the container started, seconds.",
-        |m| m.cpu_usage_seconds,
+        |m| m.cpu_usage_seconds.map(|n| n as f64),
     ),
     (
         "containarium_container_memory_bytes",

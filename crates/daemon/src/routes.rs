@@ -2,10 +2,16 @@
 
 use std::{any::Any, sync::Arc};
 
-use axum::{Router, body::Body, http::Response, middleware, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderName, HeaderValue, Response},
+    middleware,
+    routing::get,
+};
 use containarium_contract::{
-    CreateContainer, DeleteContainer, GetContainer, GetMetrics, GetSystemInfo, ListContainers,
-    ListMetrics, Problem, Reason, Spec, StartContainer, StopContainer,
+    CreateContainer, DeleteContainer, GetContainer, GetMetrics, GetSystemInfo, HostEngine,
+    ListContainers, ListMetrics, Problem, Reason, Spec, StartContainer, StopContainer,
 };
 use containarium_core::Containarium;
 use secrecy::SecretSlice;
@@ -51,7 +57,8 @@ pub fn router(service: Containarium, secret: SecretSlice<u8>) -> Router {
         let specs = Arc::clone(&specs);
         async move { method_not_allowed(&specs, request.uri().path()) }
     };
-    endpoints
+    let simulated = service.is_simulated();
+    let router = endpoints
         .route("/metrics", get(prometheus))
         .method_not_allowed_fallback(wrong_method)
         .route_layer(middleware::from_fn_with_state(secret, authenticate))
@@ -62,7 +69,20 @@ pub fn router(service: Containarium, secret: SecretSlice<u8>) -> Router {
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(trace))
-        .with_state(service)
+        .with_state(service);
+    if simulated {
+        router.layer(middleware::map_response(mark_simulated))
+    } else {
+        router
+    }
+}
+
+/// Says of every answer, whatever it is, that nothing real is behind it.
+async fn mark_simulated(mut response: Response<Body>) -> Response<Body> {
+    let name = HeaderName::from_static(HostEngine::HEADER);
+    let sim = HeaderValue::from_static(HostEngine::SIM);
+    response.headers_mut().insert(name, sim);
+    response
 }
 
 /// A bug of ours; the panic itself is in the log.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use containarium_client::{CallError, Client};
-use containarium_contract::Problem;
+use containarium_contract::{HostEngine, Problem};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -132,21 +132,36 @@ impl ServerHandler for Tools {
         };
         let done = progress::reported(begun.doing, begun.answer, &context);
         tokio::select! {
-            done = done => Ok(result(done).into()),
+            done = done => Ok(result(done, self.client.is_simulated()).into()),
             // A cancelled request is never answered; dropping the call hangs up on the daemon.
             () = context.ct.cancelled() => Err(ErrorData::internal_error("cancelled", None)),
         }
     }
 }
 
-fn result(done: Result<Answer, CallError>) -> CallToolResult {
+/// A model reads the text, so the text says what a header says to programs. A failure has made
+/// nothing, and its first words are what people look for.
+fn result(done: Result<Answer, CallError>, simulated: bool) -> CallToolResult {
     match done {
         Ok(answer) => {
             let mut result = CallToolResult::structured(answer.structured);
-            result.content = vec![ContentBlock::text(answer.text)];
+            let text = if simulated {
+                format!("{}\n{}", HostEngine::SIMULATED, answer.text)
+            } else {
+                answer.text
+            };
+            result.content = vec![ContentBlock::text(text)];
             result
         }
-        Err(error) => failed(error.to_string(), error.hint()),
+        Err(error) => {
+            let mut result = failed(error.to_string(), error.hint());
+            if simulated {
+                result
+                    .content
+                    .push(ContentBlock::text(HostEngine::SIMULATED));
+            }
+            result
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use containarium_contract::{EngineHealth, GetSystemInfo};
+use containarium_contract::{GetSystemInfo, HostEngine};
 use containarium_testkit::Key;
 
 use crate::start;
@@ -37,7 +37,7 @@ async fn what_is_told_of_the_host_is_what_proc_says() {
         .await;
     let info = daemon.admin().call(&GetSystemInfo {}).await.unwrap().info;
     let line = |path| fs::read_to_string(path).unwrap().trim().to_owned();
-    assert_eq!(info.engine, EngineHealth::Ok);
+    assert_eq!(info.engine, HostEngine::Ok);
     assert_eq!(
         info.kernel_version.unwrap(),
         line("/proc/sys/kernel/osrelease")
