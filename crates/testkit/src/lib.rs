@@ -12,6 +12,7 @@ mod bed;
 mod daemon;
 mod login;
 mod mcp_session;
+mod reference;
 mod simulated;
 mod wait;
 
@@ -20,5 +21,6 @@ pub use bed::Bed;
 pub use daemon::TestDaemon;
 pub use login::{Key, Login, Said};
 pub use mcp_session::{McpSession, ToolResult};
+pub use reference::Reference;
 pub use simulated::Simulated;
 pub use wait::wait_for;

@@ -17,6 +17,7 @@ mod mcp;
 mod metrics;
 mod neighbours;
 mod power;
+mod reference;
 mod refusals;
 mod restart;
 mod system;
