@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, net::IpAddr, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, builder::FalseyValueParser};
 use containarium_core::StoreError;
 use containarium_daemon::{Config, Daemon as Server, ServeError};
 use secrecy::SecretString;
@@ -25,11 +25,14 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Daemon {
     /// Serve REST; accepted for those who write it, and always so
-    #[arg(long)]
+    #[arg(long, env = "CONTAINARIUM_REST", value_parser = FalseyValueParser::new())]
     pub(crate) rest: bool,
     /// The address to listen on; 0.0.0.0 lets other machines in, without TLS
     #[arg(long, env = "CONTAINARIUM_ADDRESS", default_value = "127.0.0.1")]
     pub(crate) address: IpAddr,
+    /// Refuse an address that other machines reach, where there is no TLS
+    #[arg(long, env = "CONTAINARIUM_REQUIRE_TLS", value_parser = FalseyValueParser::new())]
+    pub(crate) require_tls: bool,
     /// The port to listen on
     #[arg(long, env = "CONTAINARIUM_PORT", default_value_t = 8080)]
     pub(crate) port: u16,
@@ -74,11 +77,13 @@ impl Daemon {
             secret,
             state_dir,
             engine,
+            require_tls: self.require_tls,
         };
         let server = Server::start(config).await.map_err(refused)?;
         let address = server.address().map_err(other)?;
         if let Some(simulation) = &simulation {
-            simulation.introduce(address).map_err(other)?;
+            // That nobody reads it is no reason not to serve.
+            let _unread = simulation.introduce(address);
         }
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         let stop = CancellationToken::new();
@@ -106,6 +111,9 @@ fn refused(error: ServeError) -> Failure {
         ServeError::Store(StoreError::NotInitialised) => {
             Failure::new(Exit::Missing, error.to_string()).with_hint("run `containarium init`")
         }
+        ServeError::NoTls { .. } => Failure::new(Exit::Missing, error.to_string()).with_hint(
+            "listen on 127.0.0.1, behind a proxy that speaks TLS; or do without --require-tls",
+        ),
         ServeError::Secret(_)
         | ServeError::ShortSecret { .. }
         | ServeError::Store(_)
@@ -119,7 +127,34 @@ fn other(error: impl ToString) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::command::tests::refused;
+
+    /// clap would show the value of a variable in its help, so two are read by us.
+    const READ_BY_US: [&str; 2] = ["jwt-secret", "jwt-secret-file"];
+
+    #[test]
+    fn every_option_has_its_variable() {
+        let command = Daemon::augment_args(clap::Command::new("daemon"));
+        let options = command.get_arguments().filter_map(|option| {
+            let long = option.get_long()?;
+            Some((long.to_owned(), option))
+        });
+        let mut seen = 0;
+        for (long, option) in options {
+            let variable = format!("CONTAINARIUM_{}", long.to_uppercase().replace('-', "_"));
+            let read = option.get_env().and_then(|name| name.to_str());
+            if READ_BY_US.contains(&long.as_str()) {
+                assert_eq!(read, None, "--{long}");
+                let help = option.get_help().unwrap().to_string();
+                assert!(help.contains(&variable), "--{long}: {help}");
+            } else {
+                assert_eq!(read, Some(variable.as_str()), "--{long}");
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 8);
+    }
 
     #[test]
     fn two_secrets_are_one_too_many() {

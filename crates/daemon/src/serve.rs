@@ -34,6 +34,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Incus's unix socket.
     pub engine: PathBuf,
+    /// Whether other machines may be listened to with TLS only.
+    pub require_tls: bool,
 }
 
 /// Why a daemon does not start.
@@ -50,6 +52,12 @@ pub enum ServeError {
     ShortSecret {
         /// Its length.
         length: usize,
+    },
+    /// Tokens would travel readable.
+    #[error("other machines reach {address}, there is no TLS, and --require-tls forbids that")]
+    NoTls {
+        /// Where it was to listen.
+        address: IpAddr,
     },
     /// The store cannot be used, or `init` was not run.
     #[error(transparent)]
@@ -74,6 +82,11 @@ pub struct Daemon {
 impl Daemon {
     /// Opens the store, takes up what was left undone, and listens.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
+        if config.require_tls && !config.address.is_loopback() {
+            return Err(ServeError::NoTls {
+                address: config.address,
+            });
+        }
         let secret = secret::find(config.secret, &config.state_dir, true)?;
         let length = secret.expose_secret().len();
         if length < GOOD_SECRET && !config.address.is_loopback() {

@@ -56,6 +56,7 @@ impl TestDaemon {
             },
             state_dir: state.path().to_owned(),
             engine: engine.to_owned(),
+            require_tls: false,
         };
         let daemon = Daemon::start(config).await.unwrap();
         let url = format!("http://{}", daemon.address().unwrap());
@@ -168,12 +169,23 @@ impl TestDaemon {
         token: Option<&str>,
         body: Option<&str>,
     ) -> Answer {
+        Self::ask_at(&self.url, method, path, token, body).await
+    }
+
+    /// The same of whichever daemon is at this URL.
+    pub async fn ask_at(
+        url: &str,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&str>,
+    ) -> Answer {
         let http = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([])
             .build()
             .unwrap();
-        let mut request = http.request(method.parse().unwrap(), format!("{}{path}", self.url));
+        let mut request = http.request(method.parse().unwrap(), format!("{url}{path}"));
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
