@@ -141,7 +141,7 @@ pub(crate) mod tests {
         let answer: ContainerAnswer = serde_json::from_value(json!({
             "container": container("alice"), "engine": "ok",
             "metrics": {
-                "name": "alice-container", "cpuUsageSeconds": 12.34, "processCount": 17,
+                "name": "alice-container", "cpuUsageSeconds": 12, "processCount": 17,
                 "memoryUsageBytes": 1_610_612_736_u64, "sampledAt": "2026-01-01T00:00:00Z"
             }
         }))

@@ -80,6 +80,58 @@ impl McpSession {
         result.structured
     }
 
+    /// Makes, shows, stops, starts and deletes a container as the handbook does, with all eight tools,
+    /// on a daemon that has none.
+    pub async fn does_the_handbooks_lifecycle(&mut self) {
+        let user = json!({"username": "testuser"});
+        let small = json!({"username": "testuser", "cpu": "1", "memory": "512MB", "disk": "3GB"});
+        let made = self.must("create_container", small).await;
+        assert_eq!(made["container"]["state"], "running");
+        assert!(
+            made["message"]
+                .as_str()
+                .unwrap()
+                .contains("Nobody can log in"),
+            "{made}"
+        );
+        let got = self.must("get_container", user.clone()).await;
+        assert_eq!(got["container"]["name"], "testuser-container");
+        assert_eq!(
+            self.must("list_containers", json!({})).await["totalCount"],
+            1
+        );
+        let metrics = self.must("get_metrics", json!({})).await;
+        assert!(
+            metrics["metrics"][0]["memoryUsageBytes"].as_u64().unwrap() > 0,
+            "{metrics}"
+        );
+        let info = self.must("get_system_info", json!({})).await;
+        assert_eq!(info["info"]["containersRunning"], 1);
+
+        let refused = self.call("delete_container", user.clone()).await;
+        assert!(
+            refused.is_error && refused.text.starts_with("API error (status 409): {"),
+            "{refused:?}"
+        );
+        assert!(
+            refused.text.contains("\"force\":true"),
+            "the way out: {}",
+            refused.text
+        );
+        let stopped = self.must("stop_container", user.clone()).await;
+        assert_eq!(stopped["container"]["state"], "stopped");
+        assert_eq!(
+            self.must("start_container", user.clone()).await["container"]["state"],
+            "running"
+        );
+        self.must(
+            "stop_container",
+            json!({"username": "testuser", "force": true}),
+        )
+        .await;
+        self.must("delete_container", user).await;
+    }
+
     /// Sends all calls before it reads an answer; the results in the order of the calls.
     pub async fn call_at_once(&mut self, calls: &[(&str, Value)]) -> Vec<ToolResult> {
         let mut ids = Vec::new();

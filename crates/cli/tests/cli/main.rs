@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, process::Command};
 
 mod servers;
+mod simulation;
 
 /// A daemon that gives every request the same answer.
 async fn daemon(status: u16, body: impl Into<String>) -> String {

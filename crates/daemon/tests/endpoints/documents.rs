@@ -128,7 +128,7 @@ async fn metrics_are_of_the_callers_containers_and_of_nobody_elses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_is_away_is_a_metric_and_not_a_failure() {
     let here = Installed::new(223).await.with_alice().await;
-    here.hang();
+    here.there.sim.hang(true);
     let scraped = here.daemon.ask_as_admin("GET", "/metrics", None).await;
     assert_eq!(scraped.status, 200, "{scraped:?}");
     assert!(

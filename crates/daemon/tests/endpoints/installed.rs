@@ -5,7 +5,7 @@ use serde_json::json;
 
 pub(crate) struct Installed {
     pub(crate) daemon: TestDaemon,
-    there: Simulated,
+    pub(crate) there: Simulated,
 }
 
 impl Installed {
@@ -24,11 +24,6 @@ impl Installed {
         let made = made.await;
         assert!([201, 409].contains(&made.status), "{made:?}");
         self
-    }
-
-    /// From now on the engine answers nothing.
-    pub(crate) fn hang(&self) {
-        self.there.sim.hang(true);
     }
 
     /// Fails the test where anything was made.

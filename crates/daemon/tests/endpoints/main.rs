@@ -7,6 +7,4 @@ mod bad_values;
 mod documents;
 mod every_endpoint;
 mod installed;
-mod reference;
 mod sample;
-mod simulated;

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::{Router, extract::Request, http::StatusCode};
+use axum::{Router, extract::Request, http::StatusCode, response::IntoResponse};
 use containarium_client::{Client, Token};
-use containarium_contract::Face;
+use containarium_contract::{Face, HostEngine};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -22,9 +22,23 @@ impl Daemon {
         Self::answering(|asked| (200, answer(asked).to_string())).await
     }
 
+    /// Answers as a daemon whose engine is a simulation.
+    pub(crate) async fn simulated(
+        answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(answer, Some(HostEngine::SIM)).await
+    }
+
     /// Answers every request with what `answer` makes of `METHOD /path?query`.
     pub(crate) async fn answering(
         answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(answer, None).await
+    }
+
+    async fn with(
+        answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static,
+        engine: Option<&'static str>,
     ) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let notes = asked.clone();
@@ -39,7 +53,8 @@ impl Daemon {
                 .lock()
                 .unwrap()
                 .push((line, serde_json::from_slice(&body).unwrap_or(Value::Null)));
-            (StatusCode::from_u16(status).unwrap(), text)
+            let engine = engine.map(|engine| [(HostEngine::HEADER, engine)]);
+            (StatusCode::from_u16(status).unwrap(), engine, text).into_response()
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -69,7 +84,7 @@ pub(crate) fn container() -> Value {
     })
 }
 
-fn answer(asked: &str) -> Value {
+pub(crate) fn answer(asked: &str) -> Value {
     let metrics = json!({"name": "alice-container", "sampledAt": "2026-01-01T00:00:00Z"});
     let (method, path) = asked.split_once(' ').unwrap();
     let path = path.split('?').next().unwrap();

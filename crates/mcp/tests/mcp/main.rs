@@ -9,8 +9,10 @@
 mod daemon;
 mod failures;
 mod hints;
+mod lifecycle;
 mod listing;
 mod program;
 mod requests;
 mod session;
+mod simulated;
 mod troubleshooting;

@@ -18,7 +18,6 @@ mod metrics;
 mod neighbours;
 mod power;
 mod reference;
-mod refusals;
 mod restart;
 mod system;
 

@@ -11,54 +11,7 @@ async fn the_handbooks_lifecycle_works_over_stdio() {
         return;
     };
     let mut session = McpSession::with(&daemon).await;
-    let user = json!({"username": "testuser"});
-    let small = json!({"username": "testuser", "cpu": "1", "memory": "512MB", "disk": "3GB"});
-    let made = session.must("create_container", small).await;
-    assert_eq!(made["container"]["state"], "running");
-    assert!(
-        made["message"]
-            .as_str()
-            .unwrap()
-            .contains("Nobody can log in"),
-        "{made}"
-    );
-    let got = session.must("get_container", user.clone()).await;
-    assert_eq!(got["container"]["name"], "testuser-container");
-    assert_eq!(
-        session.must("list_containers", json!({})).await["totalCount"],
-        1
-    );
-    let metrics = session.must("get_metrics", json!({})).await;
-    assert!(
-        metrics["metrics"][0]["memoryUsageBytes"].as_u64().unwrap() > 0,
-        "{metrics}"
-    );
-    let info = session.must("get_system_info", json!({})).await;
-    assert_eq!(info["info"]["containersRunning"], 1);
-
-    let refused = session.call("delete_container", user.clone()).await;
-    assert!(
-        refused.is_error && refused.text.starts_with("API error (status 409): {"),
-        "{refused:?}"
-    );
-    assert!(
-        refused.text.contains("\"force\":true"),
-        "the way out: {}",
-        refused.text
-    );
-    let stopped = session.must("stop_container", user.clone()).await;
-    assert_eq!(stopped["container"]["state"], "stopped");
-    assert_eq!(
-        session.must("start_container", user.clone()).await["container"]["state"],
-        "running"
-    );
-    session
-        .must(
-            "stop_container",
-            json!({"username": "testuser", "force": true}),
-        )
-        .await;
-    session.must("delete_container", user).await;
+    session.does_the_handbooks_lifecycle().await;
     assert!(bed.instances().await.is_empty());
 }
 

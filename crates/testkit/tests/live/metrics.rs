@@ -57,24 +57,3 @@ async fn metrics_are_real_and_move() {
     })
     .await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_a_stopped_container_nothing_is_made_up() {
-    let Some((_bed, daemon)) = start().await else {
-        return;
-    };
-    daemon.create("alice", &Key::new()).await;
-    daemon
-        .ask_as_admin("POST", "/v1/containers/alice/stop", None)
-        .await;
-    let now = sample(&daemon).await;
-    assert_eq!(
-        (
-            now.cpu_usage_seconds,
-            now.memory_usage_bytes,
-            now.process_count
-        ),
-        (None, None, None)
-    );
-    assert_eq!((now.network_rx_bytes, now.network_tx_bytes), (None, None));
-}

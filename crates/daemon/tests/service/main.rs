@@ -1,0 +1,15 @@
+//! What the daemon does, as its callers see it, on an incusd in memory. What needs a guest is in the
+//! live suite: `crates/testkit/tests/live`.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
+
+#[path = "../endpoints/installed.rs"]
+mod installed;
+mod metrics;
+mod power;
+mod reference;
+mod refusals;
+mod restart;
+#[path = "../endpoints/sample.rs"]
+mod sample;
+mod simulated;
