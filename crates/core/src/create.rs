@@ -175,7 +175,7 @@ impl Containarium {
 
     /// Waits for the banner of a container that was started; it may also die.
     pub(crate) async fn boot(&self, what: &'static str, record: &Record) -> Result<(), Error> {
-        let sshd = self.inner.engine.installation.sshd(record.address);
+        let sshd = self.inner.engine.installation.at(record.address, 22);
         let end = Deadline::now() + BOOT;
         let mut look = Deadline::now() + LOOK;
         loop {

@@ -42,9 +42,10 @@ pub(crate) const UIDS: u32 = 65536;
 const FIRST_HOST: u32 = 10;
 
 impl Installation {
-    /// Where the sshd of the container at this address listens.
-    pub(crate) fn sshd(&self, address: Ipv4Addr) -> SocketAddrV4 {
-        SocketAddrV4::new(address, self.ssh_port)
+    /// Where a port of the container at this address is. To everybody sshd's is 22.
+    pub(crate) fn at(&self, address: Ipv4Addr, port: u16) -> SocketAddrV4 {
+        let port = if port == 22 { self.ssh_port } else { port };
+        SocketAddrV4::new(address, port)
     }
 
     /// Logs in from this host.
@@ -128,6 +129,8 @@ mod tests {
             here.ssh_command(&alice, address),
             "ssh -p 22022 alice@10.90.0.10"
         );
+        assert_eq!(here.at(address, 22).port(), 22022);
+        assert_eq!(here.at(address, 80).port(), 80);
     }
 
     #[test]
