@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 use crate::world::text;
 
+const FILE_TYPE: header::HeaderName = header::HeaderName::from_static("x-incus-type");
+
 /// A request, read to its end.
 pub(crate) struct Asked {
     pub(crate) method: Method,
@@ -21,6 +23,8 @@ pub(crate) struct Asked {
     pub(crate) segments: Vec<String>,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) if_match: Option<String>,
+    /// `X-Incus-type`.
+    pub(crate) file_type: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -51,6 +55,10 @@ pub(crate) enum Answer {
     Async(Value),
     /// How an operation failed, told by a wait: an error with HTTP 200.
     Late(Refusal),
+    /// A file of an instance.
+    File(Vec<u8>),
+    /// A directory of an instance.
+    Directory(Value),
     /// A bare text, such as a console's log.
     Text(String),
 }
@@ -80,6 +88,7 @@ impl Asked {
                 .map(pair)
                 .collect(),
             if_match: text_of(&head.headers, header::IF_MATCH),
+            file_type: text_of(&head.headers, FILE_TYPE),
             body: body.collect().await?.to_bytes(),
         })
     }
@@ -141,13 +150,27 @@ pub(crate) fn response(answer: Result<Answer, Refusal>) -> Response<Bytes> {
         }
         Ok(Answer::Late(refusal)) => (200, error(&refusal)),
         Ok(Answer::Text(text)) => return built("application/octet-stream", 200, None, text),
+        Ok(Answer::File(content)) => {
+            let file = built("application/octet-stream", 200, None, content);
+            return typed(file, "file");
+        }
+        Ok(Answer::Directory(names)) => {
+            let directory = built("application/json", 200, None, sync(names).to_string());
+            return typed(directory, "directory");
+        }
         Err(refusal) => (refusal.code, error(&refusal)),
     };
     built("application/json", status, etag, json.to_string())
 }
 
-fn built(kind: &str, status: u16, etag: Option<String>, body: String) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(body));
+fn typed(mut response: Response<Bytes>, kind: &'static str) -> Response<Bytes> {
+    let kind = http::HeaderValue::from_static(kind);
+    response.headers_mut().insert(FILE_TYPE, kind);
+    response
+}
+
+fn built(kind: &str, status: u16, etag: Option<String>, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
     *response.status_mut() =
         http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in [

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::answer::{Answer, Asked, Refusal};
 use crate::change::{busy, starting};
 use crate::fault::Fault;
+use crate::files::Files;
 use crate::instance::{Devices, Instance, Status, bytes};
 use crate::operation::{Work, begin};
 use crate::sim::Shared;
@@ -85,6 +86,7 @@ pub(crate) fn create(
 
 fn insert(world: &mut World, project: &str, post: Post) -> Result<(), Refusal> {
     let (mut config, mut devices) = (post.config, post.devices);
+    let mut files = Files::new();
     match text(&post.source, "type") {
         "image" => {
             let Some(image) = world.image(&post.source) else {
@@ -93,11 +95,13 @@ fn insert(world: &mut World, project: &str, post: Post) -> Result<(), Refusal> {
                     "Image not provided for instance creation",
                 ));
             };
+            files.clone_from(&image.files);
             config.insert("volatile.base_image".to_owned(), image.fingerprint.clone());
         }
         "copy" => {
             let name = text(&post.source, "source");
             let source = world.instance(project, name)?;
+            files.clone_from(&source.files);
             config = source.config.clone().into_iter().chain(config).collect();
             devices = source.devices.clone().into_iter().chain(devices).collect();
         }
@@ -147,6 +151,7 @@ fn insert(world: &mut World, project: &str, post: Post) -> Result<(), Refusal> {
         started: None,
         console: String::new(),
         guest: None,
+        files,
     };
     world
         .instances

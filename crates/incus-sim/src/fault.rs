@@ -13,6 +13,10 @@ pub enum On {
     ChangeState,
     /// Deleting an instance.
     Delete,
+    /// Making or overwriting a file in an instance.
+    PutFile,
+    /// Removing a file from an instance.
+    DeleteFile,
     /// Waiting for an operation.
     Wait,
     /// Anything else.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use crate::files::Files;
 use crate::guest::Guest;
 use crate::world::{Config, time};
 
@@ -36,6 +37,7 @@ pub(crate) struct Instance {
     pub(crate) started: Option<SystemTime>,
     pub(crate) console: String,
     pub(crate) guest: Option<Guest>,
+    pub(crate) files: Files,
 }
 
 impl Instance {

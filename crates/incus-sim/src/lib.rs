@@ -4,7 +4,7 @@
 //! without root's powers over a kernel. What it is not for: being complete. It answers the few calls
 //! its users make, the way incusd 6.0.4 does; `tests/conformance.rs` runs the same cases on it and on
 //! a real one, and a behaviour enters here only with a case there. It has no guests: nothing can be
-//! executed in its instances and they have no files. An instance that runs and has a NIC with an
+//! executed in its instances, and their files are names with bytes. An instance that runs and has a NIC with an
 //! `ipv4.address` answers there, on port [`Sim::SSH_PORT`], with a banner of SSH, so give its networks
 //! addresses of [`Sim::gateway`]'s subnet, which is of this machine's loopback and no other sim's.
 //! It wants no rights: whoever may open a socket may run it.
@@ -16,6 +16,7 @@ mod change;
 mod create;
 mod events;
 mod fault;
+mod files;
 mod guest;
 mod instance;
 mod operation;

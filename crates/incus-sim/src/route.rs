@@ -10,7 +10,7 @@ use crate::answer::{Answer, Asked, Refusal};
 use crate::fault::{Fault, On};
 use crate::sim::Shared;
 use crate::world::{Thing, World};
-use crate::{change, create, operation};
+use crate::{change, create, files, operation};
 
 /// What kind of request this is, as far as faults care.
 pub(crate) fn kind(asked: &Asked) -> On {
@@ -22,6 +22,8 @@ pub(crate) fn kind(asked: &Asked) -> On {
         ("PATCH", ["instances", _]) => On::Patch,
         ("PUT", ["instances", _, "state"]) => On::ChangeState,
         ("DELETE", ["instances", _]) => On::Delete,
+        ("POST", ["instances", _, "files"]) => On::PutFile,
+        ("DELETE", ["instances", _, "files"]) => On::DeleteFile,
         _ => On::Other,
     }
 }
@@ -44,6 +46,9 @@ pub(crate) async fn answer(
         ("PATCH", ["instances", name]) => change::patch(shared, asked, name),
         ("DELETE", ["instances", name]) => change::delete(shared, asked, name, fault),
         ("PUT", ["instances", name, "state"]) => change::state(shared, asked, name, fault),
+        ("GET", ["instances", name, "files"]) => files::get(shared, asked, name),
+        ("POST", ["instances", name, "files"]) => files::post(shared, asked, name),
+        ("DELETE", ["instances", name, "files"]) => files::delete(shared, asked, name),
         ("GET", ["operations", id]) => operation::get(shared, id),
         ("GET", ["operations", id, "wait"]) => {
             let seconds = asked

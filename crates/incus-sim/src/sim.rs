@@ -19,7 +19,7 @@ use crate::answer::{Answer, Asked, Body, response};
 use crate::fault::{Fault, On};
 use crate::subnet::Subnet;
 use crate::world::{Image, Thing, World};
-use crate::{events, guest, operation, route};
+use crate::{events, files, guest, operation, route};
 
 /// What all connections and operations share.
 pub(crate) struct Shared {
@@ -104,8 +104,18 @@ impl Sim {
             aliases: vec![alias.to_owned()],
             properties,
             made: SystemTime::now(),
+            files: files::of_any_image(),
         });
         fingerprint
+    }
+
+    /// Puts a file into an image, and so into the instances that are made from it.
+    pub fn put_image_file(&self, alias: &str, path: &str, content: &[u8]) {
+        let mut world = self.shared.world();
+        let named = |image: &&mut Image| image.aliases.iter().any(|name| name == alias);
+        if let Some(image) = world.images.iter_mut().find(named) {
+            files::put(&mut image.files, path, content);
+        }
     }
 
     /// Makes the next request of this kind go wrong. Several wait in turn.

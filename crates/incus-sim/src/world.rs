@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 use crate::answer::Refusal;
 use crate::events::{Event, Events};
 use crate::fault::{Fault, On};
+use crate::files::Files;
 use crate::guest::Guest;
 use crate::instance::{Instance, Status};
 use crate::operation::Record;
@@ -40,6 +41,7 @@ pub(crate) struct Image {
     pub(crate) aliases: Vec<String>,
     pub(crate) properties: Config,
     pub(crate) made: SystemTime,
+    pub(crate) files: Files,
 }
 
 #[derive(Default)]

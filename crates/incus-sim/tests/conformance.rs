@@ -24,6 +24,9 @@ use tokio::net::UnixStream;
 #[path = "conformance/events.rs"]
 mod events;
 
+#[path = "conformance/files.rs"]
+mod files;
+
 const LONG: Duration = Duration::from_secs(60);
 
 /// An Incus to try, in a project of its own.

@@ -1,4 +1,4 @@
-//! Files of an instance, running or not: put one in, get one out.
+//! Files of an instance, running or not: put one in, get one out, take one away, list a directory.
 
 use http::{Method, header};
 
@@ -85,6 +85,25 @@ impl Client {
             .await?
             .done::<serde_json::Value>()
             .map(drop)
+    }
+
+    /// The names in a directory. What is none is [`Error::Conflict`].
+    pub async fn list_directory(&self, name: &str, path: &str) -> Result<Vec<String>> {
+        let segments = ["instances", name, "files"];
+        let call = self.call(Method::GET, &segments, &[("path", path)], READ_ALL)?;
+        let reply = self.send(call).await?;
+        match reply.header("x-incus-type") {
+            Some(other) if other != "directory" => {
+                Err(Error::Conflict(format!("{path} is a {other}")))
+            }
+            Some(_) | None => Verdict::of(&reply)?.done(),
+        }
+    }
+
+    /// Removes a file, a link (and not what it leads to) or an empty directory.
+    pub async fn delete_file(&self, name: &str, path: &str) -> Result<()> {
+        self.delete(&["instances", name, "files"], &[("path", path)])
+            .await
     }
 
     /// Reads a file, at most 32 MiB of it ([`Error::Protocol`] beyond). A directory is

@@ -14,6 +14,11 @@ const NAME: &str = "containarium";
 /// The length of the subnet's prefix.
 const PREFIX: u8 = 16;
 
+/// What a prepared image has and the daemon looks at: where sshd reads keys.
+const SSHD_CONFIG: &str = "/etc/ssh/sshd_config.d/10-containarium.conf";
+const SSHD_READS: &str =
+    "AuthorizedKeysFile .ssh/authorized_keys /etc/containarium/ssh_keys /etc/containarium/ssh_keys.2\n";
+
 /// A simulated installation. It, and all that was made in it, is gone when this is dropped.
 pub struct Simulated {
     /// The incusd in memory, for its socket and its faults.
@@ -51,6 +56,8 @@ impl Simulated {
             for kind in ["plain", "docker"] {
                 let alias = format!("containarium/{kind}/{}/{}", image.remote(), image.alias());
                 sim.add_image(&alias, &[]);
+                sim.put_image_file(&alias, SSHD_CONFIG, SSHD_READS.as_bytes());
+                sim.put_image_file(&alias, "/etc/containarium/ssh_keys", b"");
             }
         }
         let default_image = images.first().cloned();
