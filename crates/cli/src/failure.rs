@@ -131,9 +131,12 @@ fn of_reason(reason: Reason) -> Exit {
         Reason::Malformed | Reason::InvalidValue => Exit::Usage,
         Reason::InvalidToken | Reason::Forbidden => Exit::Auth,
         Reason::NotFound => Exit::NotFound,
-        Reason::AlreadyExists | Reason::NotStopped | Reason::Busy | Reason::Cancelled => {
-            Exit::Conflict
-        }
+        Reason::AlreadyExists
+        | Reason::NotStopped
+        | Reason::Busy
+        | Reason::LastKey
+        | Reason::GuestChanged
+        | Reason::Cancelled => Exit::Conflict,
         Reason::ImageUnavailable | Reason::EngineUnavailable => Exit::Unreachable,
         Reason::MethodNotAllowed
         | Reason::TooLarge

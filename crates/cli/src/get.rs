@@ -42,7 +42,7 @@ fn drawn(answer: &ContainerAnswer) -> String {
     let keys: Vec<&str> = container
         .ssh_keys
         .iter()
-        .map(|key| key.fingerprint())
+        .map(|key| key.fingerprint().as_str())
         .collect();
     let memory = metrics.and_then(|m| m.memory_usage_bytes);
     let disk = metrics.and_then(|m| m.disk_usage_bytes);

@@ -92,7 +92,7 @@ pub struct Container {
     pub state: Option<State>,
     /// What it may use, as it is in force.
     pub resources: Resources,
-    /// The keys it was made with.
+    /// The keys that may log in now.
     pub ssh_keys: Vec<SshPublicKey>,
     /// Where it is on the network.
     pub network: Network,

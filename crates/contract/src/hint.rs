@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 
 use serde_json::{Value, json};
 
-use crate::{ByteSize, ImageRef, Username};
+use crate::{ByteSize, Fingerprint, ImageRef, Username};
 
 /// Who asks, and so what a next step looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,16 @@ pub enum Hint {
     CreateFrom(Username, ImageRef),
     /// Create with a disk of this size.
     CreateWithDisk(Username, ByteSize),
+    /// See who may log in to it.
+    ListKeys(Username),
+    /// Let somebody log in to it.
+    AddKey(Username),
+    /// Take away a key although it is the last.
+    RemoveKeyForce(Username, Fingerprint),
+    /// Make sshd in it read the keys of Containarium.
+    ReadKeys(Username),
+    /// Remove what was put in the way of the managed keys.
+    ClearKeys(Username),
     /// Make a token that may.
     MintToken,
     /// Prepare the engine.
@@ -68,6 +78,18 @@ pub enum Hint {
         /// A value that would be taken.
         example: String,
     },
+}
+
+/// What sshd in a container must be told, so that the managed keys log in.
+const KEY_FILES: &str = "AuthorizedKeysFile .ssh/authorized_keys /etc/containarium/ssh_keys \
+                         /etc/containarium/ssh_keys.2";
+
+/// A fingerprint as a segment of a path: base64 has three characters that mean something there.
+fn in_path(fingerprint: &Fingerprint) -> String {
+    let text = fingerprint.as_str();
+    text.replace('/', "%2F")
+        .replace('+', "%2B")
+        .replace(':', "%3A")
 }
 
 /// A step in its three forms, or as a sentence that is the same for everybody.
@@ -155,6 +177,34 @@ impl Hint {
                     json!({ "username": u, "resources": { "disk": disk } })
                 ),
             ),
+            Self::ListKeys(u) => call(
+                format!("ssh-key list {u}"),
+                "list_ssh_keys",
+                json!({ "username": u }),
+                format!("GET /v1/containers/{u}/ssh-keys"),
+            ),
+            // The key is the reader's own, so there is no call to propose to the letter.
+            Self::AddKey(u) => Form::Sentence(format!(
+                "add a public key with `containarium ssh-key add {u} FILE`, the tool add_ssh_key or \
+                 POST /v1/containers/{u}/ssh-keys"
+            )),
+            Self::RemoveKeyForce(u, fingerprint) => call(
+                format!("ssh-key remove {u} {fingerprint} --force"),
+                "remove_ssh_key",
+                json!({ "username": u, "fingerprint": fingerprint, "force": true }),
+                format!(
+                    "DELETE /v1/containers/{u}/ssh-keys/{}?force=true",
+                    in_path(fingerprint)
+                ),
+            ),
+            Self::ReadKeys(u) => Form::Sentence(format!(
+                "inside, write the line `{KEY_FILES}` into /etc/ssh/sshd_config.d/10-containarium.conf \
+                 and run `sudo systemctl reload ssh`; or move what {u} needs to a new container"
+            )),
+            Self::ClearKeys(u) => Form::Sentence(format!(
+                "inside the container of {u}, make /etc/containarium a directory and remove `ssh_keys` \
+                 and `ssh_keys.2` from it, then try again"
+            )),
             Self::MintToken => Form::Sentence(
                 "on the server, run `containarium token generate --username admin --roles admin \
                  --expiry 24h`"
@@ -182,6 +232,10 @@ impl Hint {
             Self::StopForce(alice.clone()),
             Self::DeleteForce(alice.clone()),
             Self::CreateWithDisk(alice.clone(), ByteSize::from_bytes(4 << 30)),
+            Self::ListKeys(alice.clone()),
+            Self::AddKey(alice.clone()),
+            Self::ReadKeys(alice.clone()),
+            Self::ClearKeys(alice.clone()),
             Self::MintToken,
             Self::Init,
             Self::CheckEngine,
@@ -190,6 +244,8 @@ impl Hint {
                 example: "30".into(),
             },
         ];
+        let fingerprint = "SHA256:ybDwNP7bVbsXw6E/oh9aFoxtDKGBlA2dOzOhzgIlXAo".parse();
+        all.extend(fingerprint.map(|key| Self::RemoveKeyForce(alice.clone(), key)));
         all.extend(
             ImageRef::from_str("local:debian/12").map(|image| Self::CreateFrom(alice, image)),
         );
@@ -201,6 +257,11 @@ impl Hint {
                 | Self::DeleteForce(_)
                 | Self::CreateFrom(..)
                 | Self::CreateWithDisk(..)
+                | Self::ListKeys(_)
+                | Self::AddKey(_)
+                | Self::RemoveKeyForce(..)
+                | Self::ReadKeys(_)
+                | Self::ClearKeys(_)
                 | Self::MintToken
                 | Self::Init
                 | Self::CheckEngine

@@ -8,6 +8,7 @@
 
 mod container;
 mod endpoint;
+mod fingerprint;
 mod hint;
 mod image_ref;
 mod input;
@@ -17,6 +18,7 @@ mod operation;
 mod problem;
 mod quantity;
 mod ssh_key;
+mod ssh_keys;
 mod subject;
 mod system;
 mod username;
@@ -27,6 +29,7 @@ pub use container::{
     State, StopContainer,
 };
 pub use endpoint::{Effect, Endpoint, Method, Spec};
+pub use fingerprint::Fingerprint;
 pub use hint::{Face, Hint};
 pub use image_ref::ImageRef;
 pub use input::{accept, read_text};
@@ -36,6 +39,7 @@ pub use operation::{OperationId, OperationKind, OperationState};
 pub use problem::{INVALID_TOKEN, Problem, Reason};
 pub use quantity::{ByteSize, Cpus};
 pub use ssh_key::SshPublicKey;
+pub use ssh_keys::{AddSshKey, ListSshKeys, RemoveSshKey, SshKey, SshKeyList, SshKeysChanged};
 pub use subject::Subject;
 pub use system::{EngineHealth, GetSystemInfo, HostEngine, SystemInfo, SystemInfoAnswer};
 pub use username::Username;

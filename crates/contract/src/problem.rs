@@ -26,6 +26,10 @@ pub enum Reason {
     NotStopped,
     /// Something else is being done to it.
     Busy,
+    /// It is the last SSH key: nobody could log in afterwards.
+    LastKey,
+    /// What is inside the container stands in the way.
+    GuestChanged,
     /// The body is too long.
     TooLarge,
     /// The body is not JSON.
@@ -50,7 +54,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Malformed,
         Self::InvalidValue,
         Self::InvalidToken,
@@ -60,6 +64,8 @@ impl Reason {
         Self::AlreadyExists,
         Self::NotStopped,
         Self::Busy,
+        Self::LastKey,
+        Self::GuestChanged,
         Self::TooLarge,
         Self::UnsupportedMedia,
         Self::QuotaExceeded,
@@ -80,7 +86,12 @@ impl Reason {
             Self::Forbidden | Self::QuotaExceeded => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::AlreadyExists | Self::NotStopped | Self::Busy | Self::Cancelled => 409,
+            Self::AlreadyExists
+            | Self::NotStopped
+            | Self::Busy
+            | Self::LastKey
+            | Self::GuestChanged
+            | Self::Cancelled => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMedia => 415,
             Self::InvalidValue => 422,
@@ -104,6 +115,8 @@ impl Reason {
             Self::AlreadyExists => "already_exists",
             Self::NotStopped => "not_stopped",
             Self::Busy => "busy",
+            Self::LastKey => "last_key",
+            Self::GuestChanged => "guest_changed",
             Self::TooLarge => "too_large",
             Self::UnsupportedMedia => "unsupported_media",
             Self::QuotaExceeded => "quota_exceeded",
@@ -142,6 +155,8 @@ impl Reason {
             | Self::MethodNotAllowed
             | Self::AlreadyExists
             | Self::NotStopped
+            | Self::LastKey
+            | Self::GuestChanged
             | Self::TooLarge
             | Self::UnsupportedMedia
             | Self::QuotaExceeded

@@ -5,9 +5,11 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ssh_key::{
-    HashAlg, PublicKey,
+    PublicKey,
     public::{Ed25519PublicKey, KeyData},
 };
+
+use crate::Fingerprint;
 
 /// One key: `TYPE BASE64 [COMMENT]`, written again from the key's own data.
 ///
@@ -15,10 +17,10 @@ use ssh_key::{
 /// Taken are Ed25519, ECDSA, their security-key forms, and RSA of 3072 bits or more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("examples" = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti alice@laptop"]))]
 pub struct SshPublicKey {
     line: String,
-    fingerprint: String,
+    fingerprint: Fingerprint,
 }
 
 /// Why a text is not an [`SshPublicKey`].
@@ -53,9 +55,19 @@ impl SshPublicKey {
         &self.line
     }
 
-    /// `SHA256:…`, as `ssh-keygen -l` prints it.
-    pub fn fingerprint(&self) -> &str {
+    /// Two keys with the same one are the same key, whatever their comments.
+    pub fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    /// Such as `ssh-ed25519`.
+    pub fn kind(&self) -> &str {
+        self.line.split(' ').next().unwrap_or_default()
+    }
+
+    /// What its owner wrote behind it; may be empty.
+    pub fn comment(&self) -> &str {
+        self.line.splitn(3, ' ').nth(2).unwrap_or_default()
     }
 }
 
@@ -90,7 +102,7 @@ impl FromStr for SshPublicKey {
             .to_owned();
         Ok(Self {
             line,
-            fingerprint: bare.fingerprint(HashAlg::Sha256).to_string(),
+            fingerprint: Fingerprint::of(&bare),
         })
     }
 }
@@ -154,7 +166,12 @@ mod tests {
     fn a_key_is_written_again_from_its_data() {
         let key: SshPublicKey = format!("{ED25519} alice@laptop\n").parse().unwrap();
         assert_eq!(key.as_str(), format!("{ED25519} alice@laptop"));
-        assert!(key.fingerprint().starts_with("SHA256:"));
+        assert_eq!((key.kind(), key.comment()), ("ssh-ed25519", "alice@laptop"));
+        let bare: SshPublicKey = ED25519.parse().unwrap();
+        assert_eq!(
+            (bare.kind(), bare.comment(), bare.fingerprint()),
+            ("ssh-ed25519", "", key.fingerprint())
+        );
     }
 
     #[test]

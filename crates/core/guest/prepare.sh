@@ -63,6 +63,8 @@ put() { # FILE, content on stdin
 }
 put /etc/ssh/sshd_config.d/10-containarium.conf << 'END'
 # Keys only. One host key: making it is part of every first boot, and the others would be made for nobody.
+# The keys that Containarium manages are in one of the two files in /etc; those in the home are the user's own.
+AuthorizedKeysFile .ssh/authorized_keys /etc/containarium/ssh_keys /etc/containarium/ssh_keys.2
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin no

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use containarium_contract::{
-    ByteSize, CreateContainer, Created, OperationId, OperationState, State, Subject,
+    ByteSize, CreateContainer, Created, Face, Hint, OperationId, OperationState, State, Subject,
 };
 use tokio::time::Instant as Deadline;
 use ulid::Ulid;
@@ -14,6 +14,7 @@ use crate::{
     containarium::now,
     engine::Host,
     login,
+    ssh_keys::distinct,
     store::{Change, Phase, Reservation, Reserved, Spec, Step},
 };
 
@@ -102,7 +103,7 @@ impl Containarium {
         let default = || self.inner.engine.installation.default_image.clone();
         let spec = Spec {
             resources,
-            ssh_keys: request.ssh_keys.clone(),
+            ssh_keys: distinct(request)?,
             image: request.image.clone().unwrap_or_else(default),
             docker: request.enable_docker,
             labels: request.labels.clone(),
@@ -162,8 +163,8 @@ impl Containarium {
             message = format!("{message} {note}");
         }
         if record.spec.ssh_keys.is_empty() {
-            message += " Nobody can log in: no SSH key was given. Delete it and create it again \
-                        with the public key of whoever shall log in.";
+            let how = Hint::AddKey(record.username.clone()).render(Face::Cli);
+            message = format!("{message} Nobody can log in yet: no SSH key was given; {how}.");
         }
         let installation = &self.inner.engine.installation;
         Ok(Created {

@@ -14,6 +14,8 @@ use containarium_incus::{
 
 use crate::{Installation, Record, installation::UIDS};
 
+pub(crate) mod login_keys;
+
 /// How long Incus may take to make or start an instance.
 const MAKE: Duration = Duration::from_secs(60);
 /// How long Incus may take to kill or delete one.
@@ -263,7 +265,6 @@ fn state(status: StatusCode) -> State {
 /// The one creating request: everything a container is, so that nothing is done to it afterwards.
 fn instance(installation: &Installation, record: &Record) -> InstancePost {
     let spec = &record.spec;
-    let keys: Vec<&str> = spec.ssh_keys.iter().map(|key| key.as_str()).collect();
     let mut config = BTreeMap::from(
         [
             ("limits.cpu", spec.resources.cpu.to_string()),
@@ -287,7 +288,7 @@ fn instance(installation: &Installation, record: &Record) -> InstancePost {
                 "user.containarium.hostname",
                 record.username.container_name(),
             ),
-            ("user.containarium.ssh_keys", keys.join("\n")),
+            (login_keys::TAG, login_keys::lines(&spec.ssh_keys)),
             ("user.containarium.docker", spec.docker.to_string()),
             (
                 "user.containarium.address",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use containarium_contract::{ByteSize, ImageRef, Username};
+use containarium_contract::{ByteSize, Fingerprint, ImageRef, Username};
 
 use crate::store::{Step, StoreError};
 
@@ -74,13 +74,59 @@ pub enum Error {
         /// The time it had.
         after: Duration,
     },
-    /// A create, start, stop or delete failed in a step.
+    /// No such key may log in to the container.
+    #[error("no key with the fingerprint {fingerprint} may log in to {}", .username.container_name())]
+    NoSuchKey {
+        /// The container.
+        username: Username,
+        /// The one that was named.
+        fingerprint: Fingerprint,
+        /// Those that are there.
+        there: Vec<Fingerprint>,
+    },
+    /// The last key is taken away only with `force`.
+    #[error("{fingerprint} is the last key of {}: nobody could log in without it", .username.container_name())]
+    LastKey {
+        /// The container.
+        username: Username,
+        /// The key.
+        fingerprint: Fingerprint,
+    },
+    /// So many keys that nobody could mean it.
+    #[error("{} cannot have more than {most} SSH keys", .username.container_name())]
+    TooManyKeys {
+        /// The container.
+        username: Username,
+        /// The limit.
+        most: usize,
+    },
+    /// sshd in the container does not read the managed keys: its configuration was changed, or its
+    /// image was prepared before keys could be changed.
+    #[error(
+        "sshd in {} does not read the keys that Containarium manages: its configuration was changed \
+         inside, or its image is older than that",
+        .0.container_name()
+    )]
+    KeysNotRead(Username),
+    /// What a tenant put where the keys belong cannot be moved out of the way.
+    #[error(
+        "the keys of {} cannot be written, and are what they were: /etc/containarium was changed inside it",
+        .username.container_name()
+    )]
+    KeysInTheWay {
+        /// The container.
+        username: Username,
+        /// What Incus said.
+        #[source]
+        cause: containarium_incus::Error,
+    },
+    /// A create, start, stop, delete or change of keys failed in a step.
     #[error(
         "{} of {} failed in step `{}`: {why}{}",
         .what, .username.container_name(), .step.as_str(), quoted(.evidence)
     )]
     Step {
-        /// `create`, `start`, `stop` or `delete`.
+        /// `create`, `start`, `stop`, `delete` or `change of keys`.
         what: &'static str,
         /// The container.
         username: Username,

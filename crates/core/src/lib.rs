@@ -15,6 +15,7 @@ mod read;
 mod remove;
 pub mod secret;
 pub mod setup;
+mod ssh_keys;
 mod store;
 pub mod token;
 

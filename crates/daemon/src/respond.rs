@@ -4,7 +4,7 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, Response, StatusCode, header},
 };
-use containarium_contract::{Face, Hint, Problem, Reason};
+use containarium_contract::{Face, Fingerprint, Hint, Problem, Reason};
 use containarium_core::Error;
 
 /// A problem as an HTTP answer.
@@ -66,9 +66,20 @@ fn sentence(error: &Error) -> String {
             let names: Vec<&str> = available.iter().map(|image| image.as_str()).collect();
             format!("{error}; available are: {}", names.join(", "))
         }
+        Error::NoSuchKey { there, .. } if there.is_empty() => {
+            format!("{error}, and no other may")
+        }
+        Error::NoSuchKey { there, .. } => {
+            let names: Vec<&str> = there.iter().map(Fingerprint::as_str).collect();
+            format!("{error}; those that may are: {}", names.join(", "))
+        }
         Error::NoContainer(_)
         | Error::Forbidden
         | Error::ForeignOwner
+        | Error::LastKey { .. }
+        | Error::TooManyKeys { .. }
+        | Error::KeysNotRead(_)
+        | Error::KeysInTheWay { .. }
         | Error::NameTaken(_)
         | Error::NotStopped(_)
         | Error::Busy { .. }
@@ -124,6 +135,26 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
                 field: "timeout".into(),
                 example: "30".into(),
             }),
+        ),
+        Error::NoSuchKey { username, .. } => {
+            (Reason::NotFound, Some(Hint::ListKeys(username.clone())))
+        }
+        Error::LastKey {
+            username,
+            fingerprint,
+        } => (
+            Reason::LastKey,
+            Some(Hint::RemoveKeyForce(username.clone(), fingerprint.clone())),
+        ),
+        Error::TooManyKeys { username, .. } => {
+            (Reason::InvalidValue, Some(Hint::ListKeys(username.clone())))
+        }
+        Error::KeysNotRead(username) => {
+            (Reason::GuestChanged, Some(Hint::ReadKeys(username.clone())))
+        }
+        Error::KeysInTheWay { username, .. } => (
+            Reason::GuestChanged,
+            Some(Hint::ClearKeys(username.clone())),
         ),
         Error::Exhausted | Error::NoSpace(_) => (Reason::InsufficientStorage, Some(Hint::List)),
         Error::EngineAway(_) => (Reason::EngineUnavailable, Some(Hint::CheckEngine)),

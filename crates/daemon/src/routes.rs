@@ -10,8 +10,9 @@ use axum::{
     routing::get,
 };
 use containarium_contract::{
-    CreateContainer, DeleteContainer, GetContainer, GetMetrics, GetSystemInfo, HostEngine,
-    ListContainers, ListMetrics, Problem, Reason, Spec, StartContainer, StopContainer,
+    AddSshKey, CreateContainer, DeleteContainer, GetContainer, GetMetrics, GetSystemInfo, HostEngine,
+    ListContainers, ListMetrics, ListSshKeys, Problem, Reason, RemoveSshKey, Spec, StartContainer,
+    StopContainer,
 };
 use containarium_core::Containarium;
 use secrecy::SecretSlice;
@@ -35,6 +36,9 @@ fn api() -> Api {
         .on(async |core: Containarium, who, ask: DeleteContainer| core.delete(&who, ask).await)
         .on(async |core: Containarium, who, ask: StartContainer| core.start(&who, ask).await)
         .on(async |core: Containarium, who, ask: StopContainer| core.stop(&who, ask).await)
+        .on(async |core: Containarium, who, ask: ListSshKeys| core.list_ssh_keys(&who, ask).await)
+        .on(async |core: Containarium, who, ask: AddSshKey| core.add_ssh_key(&who, ask).await)
+        .on(async |core: Containarium, who, ask: RemoveSshKey| core.remove_ssh_key(&who, ask).await)
         .on(async |core: Containarium, who, _: ListMetrics| core.list_metrics(&who).await)
         .on(async |core: Containarium, who, ask: GetMetrics| core.get_metrics(&who, ask).await)
         .on(async |core: Containarium, _, _: GetSystemInfo| core.system_info().await)

@@ -161,6 +161,20 @@ impl Store {
         .await
     }
 
+    /// Notes what a container shall be from now on.
+    pub(crate) async fn set_spec(&self, id: &str, spec: &Spec, now: u64) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        let spec = serde_json::to_string(spec).map_err(|e| unreadable(&e))?;
+        self.run(move |db| {
+            db.execute(
+                "UPDATE containers SET spec = ?2, updated_at = ?3 WHERE id = ?1",
+                params![id, spec, now],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Notes that a container was changed now.
     pub(crate) async fn touch(&self, id: &str, now: u64) -> Result<(), StoreError> {
         let id = id.to_owned();

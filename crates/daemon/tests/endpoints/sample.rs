@@ -1,6 +1,7 @@
 //! A request made from nothing but an endpoint's schema.
 
 use containarium_contract::Spec;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::{
     strategy::{Strategy as _, ValueTree as _},
     string::string_regex,
@@ -51,8 +52,16 @@ pub(crate) fn sample(spec: &Spec, username: &str) -> Sample {
 pub(crate) fn with_fields(spec: &Spec, username: &str, mut fields: Map<String, Value>) -> Sample {
     let mut path = spec.path.to_owned();
     for name in spec.path_fields() {
-        fields.remove(name);
-        path = path.replace(&format!("{{{name}}}"), username);
+        let given = fields.remove(name);
+        let text = if name == "username" {
+            username.to_owned()
+        } else {
+            let sample = given.or_else(|| value(&spec.request["properties"][name]));
+            let text = sample.as_ref().and_then(Value::as_str);
+            let text = text.unwrap_or_else(|| panic!("{}: no sample of `{name}`", spec.id));
+            utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+        };
+        path = path.replace(&format!("{{{name}}}"), &text);
     }
     let method = spec.method.to_string();
     if spec.has_body() {
@@ -81,6 +90,10 @@ pub(crate) fn with_fields(spec: &Spec, username: &str, mut fields: Map<String, V
 fn value(schema: &Value) -> Option<Value> {
     if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
         return Some(default.clone());
+    }
+    let examples = schema.get("examples").and_then(Value::as_array);
+    if let Some(example) = examples.and_then(|examples| examples.first()) {
+        return Some(example.clone());
     }
     if let Some(pattern) = schema["pattern"].as_str() {
         let inner = pattern.trim_start_matches('^').trim_end_matches('$');
