@@ -20,6 +20,7 @@ use crate::{
     metrics::Metrics,
     output::Format,
     purge::Purge,
+    ssh_keys::SshKeys,
     start::Start,
     stop::Stop,
     token::Token,
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     Delete(Delete),
     Start(Start),
     Stop(Stop),
+    SshKey(SshKeys),
     Metrics(Metrics),
     Info(Info),
     Login(Login),
@@ -76,6 +78,7 @@ impl Cli {
             Command::Delete(delete) => delete.run(|| connect.client(), output).await,
             Command::Start(start) => start.run(&connect.client()?, output).await,
             Command::Stop(stop) => stop.run(&connect.client()?, output).await,
+            Command::SshKey(keys) => keys.run(|| connect.client(), output).await,
             Command::Metrics(metrics) => metrics.run(&connect.client()?, output).await,
             Command::Info(info) => info.run(&connect.client()?, output).await,
             Command::Login(login) => login.run(&connect, output).await,
@@ -143,7 +146,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        assert_eq!(proposed, 6 + 2 * 3);
+        assert_eq!(proposed, 8 + 3 * 3);
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod purge;
 mod simulation;
 mod size;
 mod ssh_key;
+mod ssh_keys;
 mod start;
 mod state;
 mod stop;
