@@ -2,7 +2,7 @@
 //! the tools are is the MCP crate's.
 
 use clap::Args;
-use containarium_mcp::{Settings, serve};
+use containarium_mcp::{OwnKey, Settings, Tools, serve};
 
 use crate::{
     connect::Connect,
@@ -25,10 +25,13 @@ impl Mcp {
         let client = settings
             .client()
             .map_err(|e| Failure::new(Exit::Usage, e.to_string()))?;
+        if let Some(Err(why)) = settings.own_key().map(OwnKey::read) {
+            anstream::eprintln!("warning: {why}");
+        }
         let served = serve(
             tokio::io::stdin(),
             tokio::io::stdout(),
-            client,
+            Tools::new(client).with_own_key(settings.own_key().cloned()),
             settings.debug_log(),
         );
         served

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use containarium_client::{CallError, Client};
 use containarium_contract::{
     ByteSize, Cpus, CreateContainer, Created, Effect, Endpoint, ImageRef, LabelKey, LabelValue,
-    Resources, SshPublicKey, Subject, Username,
+    Problem, Reason, Resources, SshPublicKey, Subject, Username,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::tool::Form;
+use crate::{own_key::OwnKey, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +43,9 @@ pub(crate) struct Create {
     /// Whose container it is, where the token is an admin's (default: the username)
     #[serde(default)]
     owner: Option<Subject>,
+    /// What is to be told of a key that was not named.
+    #[serde(skip)]
+    note: Option<String>,
 }
 
 fn default_cpu() -> Cpus {
@@ -61,6 +64,18 @@ fn yes() -> bool {
     true
 }
 
+const NO_OWN_KEY: &str = "Without ssh_keys nobody can log in until add_ssh_key is called, so ask the \
+                          user for their public key first.";
+
+/// What the tool says of itself where the person at this machine has set up a key.
+pub(crate) fn about_with_own_key() -> String {
+    Create::ABOUT.replace(
+        NO_OWN_KEY,
+        "Without ssh_keys the user's own public key is used, which CONTAINARIUM_SSH_KEY_FILE on their \
+         machine names.",
+    )
+}
+
 impl From<Create> for CreateContainer {
     fn from(form: Create) -> Self {
         let Create {
@@ -73,6 +88,7 @@ impl From<Create> for CreateContainer {
             enable_docker,
             labels,
             owner,
+            note: _,
         } = form;
         let resources = Resources { cpu, memory, disk };
         Self {
@@ -94,8 +110,8 @@ impl Form for Create {
         machine of its own for the user: login over SSH as `username` with the given keys, sudo, and \
         Docker unless enable_docker is false. Answers when a login works, usually within seconds. When `image` is omitted the server's default image is \
         used: images:ubuntu/24.04 unless the server's init chose another (see \
-        get_system_info.defaultImage). Without ssh_keys nobody can log in, so ask the user for their \
-        public key first. Pass `message` (it says what was done otherwise than asked) and \
+        get_system_info.defaultImage). Without ssh_keys nobody can log in until add_ssh_key is called, so ask \
+        the user for their public key first. Pass `message` (it says what was done otherwise than asked) and \
         `sshCommand` on to the user. A username that is taken is refused.";
     const EFFECT: Effect = CreateContainer::EFFECT;
     const IDEMPOTENT: bool = false;
@@ -105,8 +121,32 @@ impl Form for Create {
         Some(format!("creating {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client) -> Result<Created, CallError> {
-        client.call(&CreateContainer::from(self)).await
+    fn complete(&mut self, own: &OwnKey) -> Result<(), Problem> {
+        if !self.ssh_keys.is_empty() {
+            return Ok(());
+        }
+        let key = own.read().map_err(|why| {
+            let sentence = format!("`ssh_keys` is not given, and {why}");
+            Problem::new(Reason::InvalidValue, sentence)
+                .with_hint("give `ssh_keys`, or have the user set the variable right")
+        })?;
+        self.note = Some(format!(
+            "No key was named, so the one of {} on the machine of mcp-server may log in: {} {}.",
+            own.name(),
+            key.fingerprint(),
+            key.comment()
+        ));
+        self.ssh_keys.push(key);
+        Ok(())
+    }
+
+    async fn call(mut self, client: &Client) -> Result<Created, CallError> {
+        let note = self.note.take();
+        let mut created = client.call(&CreateContainer::from(self)).await?;
+        if let Some(note) = note {
+            created.message = format!("{} {note}", created.message);
+        }
+        Ok(created)
     }
 }
 
@@ -140,6 +180,13 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(given, wanted);
+    }
+
+    #[test]
+    fn with_a_key_of_ones_own_nobody_is_asked_for_one() {
+        assert!(Create::ABOUT.contains(NO_OWN_KEY));
+        let about = about_with_own_key();
+        assert!(about.contains("CONTAINARIUM_SSH_KEY_FILE") && !about.contains(NO_OWN_KEY));
     }
 
     #[test]

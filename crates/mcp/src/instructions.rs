@@ -1,13 +1,26 @@
 //! What a model is told about the server as a whole. Clients cut it at 2 KB.
 
-/// The instructions, most important first.
-pub(crate) const INSTRUCTIONS: &str = "\
+/// The instructions, most important first; `own_key` says whether a create without keys gets the
+/// one of the person at this machine.
+pub(crate) fn instructions(own_key: bool) -> String {
+    let keys = if own_key { OWN_KEY } else { NO_OWN_KEY };
+    INSTRUCTIONS.replace("KEYS", keys)
+}
+
+const OWN_KEY: &str = "Without `ssh_keys` the \
+user's own public key is used, which this machine's CONTAINARIUM_SSH_KEY_FILE names: there is no \
+need to ask for one, unless the container is for somebody else.";
+
+const NO_OWN_KEY: &str = "Without `ssh_keys` nobody can log in: ask for the \
+user's public key (never a private one), unless they want none.";
+
+const INSTRUCTIONS: &str = "\
 Containarium gives each user a Linux container of their own (a system container with SSH and sudo, \
 and Docker unless declined). A container is addressed by its `username`, which is also the login \
 user inside; it is shown as `<username>-container`.
 
-- create_container answers when a login works. Without `ssh_keys` nobody can log in: ask for the \
-user's public key (never a private one), unless they want none.
+- create_container answers when a login works. KEYS
+- add_ssh_key and remove_ssh_key change who may log in later, at once.
 - Give the user the `sshCommand` and the `message` of a create.
 - A create that names no `image` gets the server's default image; get_system_info shows it as \
 `defaultImage`.
@@ -22,6 +35,11 @@ mod tests {
 
     #[test]
     fn they_fit_where_clients_cut_them() {
-        assert!(INSTRUCTIONS.len() < 2048, "{}", INSTRUCTIONS.len());
+        for own_key in [false, true] {
+            let text = instructions(own_key);
+            assert!(text.len() < 2048, "{}", text.len());
+            assert!(!text.contains("KEYS"));
+            assert_eq!(text.contains("CONTAINARIUM_SSH_KEY_FILE"), own_key);
+        }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Nothing is decided here: a tool's arguments become a request, its answer is the REST answer.
 
+mod add_key;
 mod create;
 mod debug_log;
 mod delete;
@@ -14,8 +15,11 @@ mod get;
 mod info;
 mod instructions;
 mod list;
+mod list_keys;
 mod metrics;
+mod own_key;
 mod progress;
+mod remove_key;
 mod repair;
 mod schema;
 mod serve;
@@ -27,6 +31,7 @@ mod tool;
 mod tools;
 
 pub use debug_log::DebugLog;
+pub use own_key::{NoOwnKey, OwnKey};
 pub use serve::{ServeError, serve};
 pub use settings::{BadSettings, Settings};
 pub use tools::Tools;

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use containarium_mcp::{Settings, serve};
+use containarium_mcp::{OwnKey, Settings, Tools, serve};
 
 const HELP: &str = "\
 The Containarium tools for MCP clients, on stdin and stdout.
@@ -15,6 +15,8 @@ Environment:
   CONTAINARIUM_JWT_TOKEN       the token (required, unless the next one is given)
   CONTAINARIUM_JWT_TOKEN_FILE  a file with the token, read again at every call
   CONTAINARIUM_CA_FILE         a PEM file of further certificate authorities for https
+  CONTAINARIUM_SSH_KEY_FILE    a file with the public key that is used where a create names none, such
+                               as ~/.ssh/id_ed25519.pub; read again at every use
   CONTAINARIUM_DEBUG           `true` writes every protocol message to stderr, secrets masked
 
 Make a token on the server: containarium token generate --username mcp-client --roles admin";
@@ -50,6 +52,10 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings::from_env(|name| std::env::var(name).ok())?;
     let client = settings.client()?;
+    // A create that names a key works without it, so this ends nothing.
+    if let Some(Err(why)) = settings.own_key().map(OwnKey::read) {
+        eprintln!("warning: {why}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -57,7 +63,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let served = runtime.block_on(serve(
         tokio::io::stdin(),
         tokio::io::stdout(),
-        client,
+        Tools::new(client).with_own_key(settings.own_key().cloned()),
         settings.debug_log(),
     ));
     // A read of stdin cannot be cancelled; waiting for it would outlive a client that is gone.

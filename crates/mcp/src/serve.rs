@@ -1,6 +1,5 @@
 //! The tools over two byte streams, until the first one ends.
 
-use containarium_client::Client;
 use rmcp::{
     ServiceExt,
     service::{QuitReason, ServerInitializeError},
@@ -20,7 +19,7 @@ pub enum ServeError {
     Broken(String),
 }
 
-/// Answers the JSON-RPC lines of `input` on `output` with the tools of `client`.
+/// Answers the JSON-RPC lines of `input` on `output` with the tools.
 ///
 /// Returns when `input` has ended and every request in it has its answer.
 ///
@@ -30,11 +29,11 @@ pub enum ServeError {
 pub async fn serve(
     input: impl AsyncRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
-    client: Client,
+    tools: impl Into<Tools>,
     log: Option<DebugLog>,
 ) -> Result<(), ServeError> {
     let lines = Lines::new(input, output, log);
-    let session = match Tools::new(client).serve(lines).await {
+    let session = match tools.into().serve(lines).await {
         Ok(session) => session,
         // Whoever looked in and left has done nothing wrong.
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),

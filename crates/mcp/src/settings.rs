@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use containarium_client::{Client, NoClient, Token, TokenError};
 use containarium_contract::Face;
 
-use crate::DebugLog;
+use crate::{DebugLog, own_key::OwnKey};
 
 /// The environment, read once.
 #[derive(Clone, Debug)]
@@ -13,6 +13,7 @@ pub struct Settings {
     server_url: String,
     token: Token,
     ca_file: Option<PathBuf>,
+    own_key: Option<OwnKey>,
     debug: bool,
 }
 
@@ -63,6 +64,7 @@ impl Settings {
             server_url,
             token,
             ca_file,
+            own_key: OwnKey::from_env(&variable),
             debug: variable(DEBUG).is_some_and(|value| ["true", "1"].contains(&value.trim())),
         })
     }
@@ -80,6 +82,11 @@ impl Settings {
             self.token.clone(),
             Face::Mcp,
         )?)
+    }
+
+    /// The key that is used where a create names none, if there is one.
+    pub fn own_key(&self) -> Option<&OwnKey> {
+        self.own_key.as_ref()
     }
 
     /// Where protocol messages are logged, if at all.

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::schema;
+use crate::{own_key::OwnKey, schema};
 
 /// The arguments of a tool, flat and in snake_case. Its docs are what the model reads of each.
 pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
@@ -28,6 +28,11 @@ pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
 
     /// What is being done, where it can take longer than a blink.
     fn doing(&self) -> Option<String>;
+
+    /// Fills in what was left out and the person at this machine has set up once.
+    fn complete(&mut self, _own: &OwnKey) -> Result<(), Problem> {
+        Ok(())
+    }
 
     /// Asks the daemon.
     fn call(self, client: &Client) -> impl Future<Output = Result<Self::Answer, CallError>> + Send;
@@ -54,7 +59,7 @@ pub(crate) struct Tool {
     /// What clients are shown.
     pub(crate) card: rmcp::model::Tool,
     accepted: JsonObject,
-    start: fn(&JsonObject, Client, JsonObject) -> Result<Call, Problem>,
+    start: fn(&JsonObject, Client, Option<&OwnKey>, JsonObject) -> Result<Call, Problem>,
 }
 
 impl Tool {
@@ -78,19 +83,28 @@ impl Tool {
     }
 
     /// Reads the arguments and begins; nothing is asked of the daemon before the call is awaited.
-    pub(crate) fn start(&self, client: Client, arguments: JsonObject) -> Result<Call, Problem> {
-        (self.start)(&self.accepted, client, arguments)
+    pub(crate) fn start(
+        &self,
+        client: Client,
+        own: Option<&OwnKey>,
+        arguments: JsonObject,
+    ) -> Result<Call, Problem> {
+        (self.start)(&self.accepted, client, own, arguments)
     }
 }
 
 fn start<F: Form>(
     accepted: &JsonObject,
     client: Client,
+    own: Option<&OwnKey>,
     mut arguments: JsonObject,
 ) -> Result<Call, Problem> {
     // Models write null for what they leave out.
     arguments.retain(|_, value| !value.is_null());
-    let form: F = accept(accepted, Value::Object(arguments))?;
+    let mut form: F = accept(accepted, Value::Object(arguments))?;
+    if let Some(own) = own {
+        form.complete(own)?;
+    }
     let doing = form.doing();
     let answer = Box::pin(async move {
         let answer = form.call(&client).await?;

@@ -1,4 +1,4 @@
-//! The eight tools, answered by a daemon. Not how messages travel.
+//! The tools, answered by a daemon. Not how messages travel.
 
 use std::sync::Arc;
 
@@ -15,17 +15,21 @@ use rmcp::{
 };
 
 use crate::{
-    create::Create,
+    add_key::AddKey,
+    create::{self, Create},
     delete::Delete,
     get::Get,
     info::Info,
-    instructions::INSTRUCTIONS,
+    instructions::instructions,
     list::List,
+    list_keys::ListKeys,
     metrics::Metrics,
+    own_key::OwnKey,
     progress,
+    remove_key::RemoveKey,
     start::Start,
     stop::Stop,
-    tool::{Answer, Tool},
+    tool::{Answer, Form as _, Tool},
 };
 
 /// The tools of one daemon. Cheap to clone.
@@ -33,13 +37,14 @@ use crate::{
 pub struct Tools {
     client: Client,
     tools: Arc<[Tool]>,
+    own: Option<OwnKey>,
 }
 
 /// The list changes with the program and never while it runs.
 const LIST_IS_GOOD_FOR_MS: u64 = 3_600_000;
 
 impl Tools {
-    /// The tools, answered by the daemon that `client` calls; in the handbook's order.
+    /// The tools, answered by the daemon that `client` calls; the handbook's eight first, in its order.
     pub fn new(client: Client) -> Self {
         let tools = [
             Tool::of::<Create>(),
@@ -50,11 +55,27 @@ impl Tools {
             Tool::of::<Stop>(),
             Tool::of::<Metrics>(),
             Tool::of::<Info>(),
+            Tool::of::<ListKeys>(),
+            Tool::of::<AddKey>(),
+            Tool::of::<RemoveKey>(),
         ];
         Self {
             client,
             tools: tools.into(),
+            own: None,
         }
+    }
+
+    /// The same with a key that is used where a create names none.
+    #[must_use]
+    pub fn with_own_key(self, own: Option<OwnKey>) -> Self {
+        Self { own, ..self }
+    }
+}
+
+impl From<Client> for Tools {
+    fn from(client: Client) -> Self {
+        Self::new(client)
     }
 }
 
@@ -65,7 +86,7 @@ impl ServerHandler for Tools {
                 Implementation::new("containarium", env!("CARGO_PKG_VERSION"))
                     .with_title("Containarium"),
             )
-            .with_instructions(INSTRUCTIONS)
+            .with_instructions(instructions(self.own.is_some()))
     }
 
     async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
@@ -80,7 +101,15 @@ impl ServerHandler for Tools {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let cards = self.tools.iter().map(|tool| tool.card.clone()).collect();
+        let own_key = self.own.is_some();
+        let shown = |tool: &Tool| {
+            let mut card = tool.card.clone();
+            if own_key && card.name == Create::NAME {
+                card.description = Some(create::about_with_own_key().into());
+            }
+            card
+        };
+        let cards = self.tools.iter().map(shown).collect();
         Ok(ListToolsResult::with_all_items(cards)
             .with_ttl_ms(LIST_IS_GOOD_FOR_MS)
             .with_cache_scope(CacheScope::Public))
@@ -126,7 +155,11 @@ impl ServerHandler for Tools {
                 None,
             ));
         };
-        let begun = match tool.start(self.client.clone(), call.arguments.unwrap_or_default()) {
+        let begun = match tool.start(
+            self.client.clone(),
+            self.own.as_ref(),
+            call.arguments.unwrap_or_default(),
+        ) {
             Ok(begun) => begun,
             Err(problem) => return Ok(misread(&problem).into()),
         };

@@ -39,6 +39,9 @@ async fn the_order_is_the_handbooks() {
             "stop_container",
             "get_metrics",
             "get_system_info",
+            "list_ssh_keys",
+            "add_ssh_key",
+            "remove_ssh_key",
         ]
     );
 }
@@ -107,6 +110,9 @@ async fn the_hints_follow_the_contract() {
         Spec::of::<c::StopContainer>(),
         Spec::of::<c::GetMetrics>(),
         Spec::of::<c::GetSystemInfo>(),
+        Spec::of::<c::ListSshKeys>(),
+        Spec::of::<c::AddSshKey>(),
+        Spec::of::<c::RemoveSshKey>(),
     ];
     for (tool, spec) in tools().await.iter().zip(effects) {
         assert_eq!(tool["name"], spec.id);

@@ -145,3 +145,57 @@ async fn it_says_its_version_its_help_and_what_it_does_not_know() {
     let unknown = run(&[], &["--sse"], "").await;
     assert_eq!(unknown.status.code(), Some(2));
 }
+
+#[tokio::test]
+async fn a_create_without_keys_gets_the_one_of_the_persons_file() {
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti a@b";
+    let create = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"create_container","arguments":{"username":"alice"}}}"#;
+    let listed = r#"{"jsonrpc":"2.0","id":3,"method":"tools/list"}"#;
+    let home = tempfile::tempdir().unwrap();
+    for there in [true, false] {
+        let daemon = Daemon::start().await;
+        if there {
+            std::fs::write(home.path().join("id.pub"), KEY).unwrap();
+        } else {
+            std::fs::remove_file(home.path().join("id.pub")).unwrap();
+        }
+        let environment = [
+            ("CONTAINARIUM_SERVER_URL", daemon.url.as_str()),
+            ("CONTAINARIUM_JWT_TOKEN", "eyJx"),
+            ("CONTAINARIUM_SSH_KEY_FILE", "~/id.pub"),
+            ("HOME", home.path().to_str().unwrap()),
+        ];
+        let output = run(&environment, &[], &format!("{TYPED}\n{create}\n{listed}\n")).await;
+        assert!(output.status.success());
+        let answers: Vec<Value> = text(&output.stdout)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let with = |id| answers.iter().find(|answer| answer["id"] == id).unwrap();
+        let instructions = with(1)["result"]["instructions"].as_str().unwrap();
+        assert!(instructions.contains("CONTAINARIUM_SSH_KEY_FILE"));
+        let card = &with(3)["result"]["tools"][0];
+        assert!(
+            card["description"]
+                .as_str()
+                .unwrap()
+                .contains("CONTAINARIUM_SSH_KEY_FILE")
+        );
+        let result = &with(2)["result"];
+        let stderr = text(&output.stderr);
+        if there {
+            assert_eq!(stderr, "");
+            assert_eq!(daemon.asked()[0].1["sshKeys"], serde_json::json!([KEY]));
+            let message = result["structuredContent"]["message"].as_str().unwrap();
+            assert!(message.contains("the one of ~/id.pub"), "{message}");
+        } else {
+            let why = "CONTAINARIUM_SSH_KEY_FILE names ~/id.pub, which cannot be read: ";
+            assert!(stderr.starts_with(&format!("warning: {why}")), "{stderr}");
+            assert_eq!(result["isError"], true, "{result}");
+            let told = result["content"][0]["text"].as_str().unwrap();
+            assert!(told.contains(why), "{told}");
+            assert_eq!(daemon.asked(), []);
+        }
+    }
+}

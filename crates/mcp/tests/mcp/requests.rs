@@ -4,6 +4,10 @@ use serde_json::{Value, json};
 
 use crate::{daemon::Daemon, session::call};
 
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti a@b";
+const FINGERPRINT: &str = "SHA256:ybDwNP7bVbsXw6E/oh9aFoxtDKGBlA2dOzOhzgIlXAo";
+
 async fn asked(tool: &'static str, arguments: Value) -> (String, Value) {
     let daemon = Daemon::start().await;
     let result = call(&daemon, tool, arguments).await;
@@ -56,11 +60,6 @@ async fn every_tool_asks_by_its_method_path_and_body() {
         ),
         (
             "get_metrics",
-            alice,
-            line("GET /v1/metrics/alice", none.clone()),
-        ),
-        (
-            "get_metrics",
             json!({"username": ""}),
             line("GET /v1/metrics", none.clone()),
         ),
@@ -68,6 +67,29 @@ async fn every_tool_asks_by_its_method_path_and_body() {
             "get_metrics",
             json!({"username": null}),
             line("GET /v1/metrics", none.clone()),
+        ),
+        (
+            "list_ssh_keys",
+            alice.clone(),
+            line("GET /v1/containers/alice/ssh-keys", none.clone()),
+        ),
+        (
+            "add_ssh_key",
+            json!({"username": "alice", "key": KEY}),
+            line("POST /v1/containers/alice/ssh-keys", json!({"key": KEY})),
+        ),
+        (
+            "remove_ssh_key",
+            json!({"username": "alice", "fingerprint": FINGERPRINT}),
+            line(
+                "DELETE /v1/containers/alice/ssh-keys/SHA256%3AybDwNP7bVbsXw6E%2Foh9aFoxtDKGBlA2dOzOhzgIlXAo?force=false",
+                none.clone(),
+            ),
+        ),
+        (
+            "get_metrics",
+            alice,
+            line("GET /v1/metrics/alice", none.clone()),
         ),
         (
             "get_system_info",

@@ -83,7 +83,7 @@ async fn both_eras_list_the_tools_and_call_one() {
     for lifecycle in [legacy(), modern()] {
         let daemon = Daemon::start().await;
         let (session, _) = session(&daemon, lifecycle).await;
-        assert_eq!(session.list_all_tools().await.unwrap().len(), 8);
+        assert_eq!(session.list_all_tools().await.unwrap().len(), 11);
         let answer = session
             .call_tool(params("list_containers", json!({})))
             .await
