@@ -19,6 +19,7 @@ mod neighbours;
 mod power;
 mod reference;
 mod restart;
+mod ssh_keys;
 mod system;
 
 /// How long what a failure left may still be seen.
