@@ -16,10 +16,8 @@ pub fn accept<T: DeserializeOwned>(
     fit(schema, &mut value, "")?;
     serde_path_to_error::deserialize(value).map_err(|e| {
         let field = e.path().to_string();
-        Problem::new(
-            Reason::InvalidValue,
-            format!("`{field}`: {}", plain(&e.into_inner())),
-        )
+        let sentence = format!("`{field}`: {}", plain(&e.into_inner()));
+        Problem::new(Reason::InvalidValue, quotable(&sentence))
     })
 }
 
@@ -136,7 +134,36 @@ fn unknown(schema: &Map<String, Value>, path: &str, key: &str) -> Problem {
 }
 
 fn malformed(sentence: String) -> Problem {
-    Problem::new(Reason::Malformed, sentence)
+    Problem::new(Reason::Malformed, quotable(&sentence))
+}
+
+/// The longest sentence that quotes somebody, characters.
+const LONGEST: usize = 600;
+
+/// A sentence that quotes what somebody sent, made safe to print: without what a terminal obeys or a
+/// reader does not see, and with its middle left out where it is long.
+pub fn quotable(sentence: &str) -> String {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut shown = String::new();
+    for c in sentence.chars() {
+        if unseen(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    let length = shown.chars().count();
+    if length <= LONGEST {
+        return shown;
+    }
+    let half = LONGEST / 2;
+    let head: String = shown.chars().take(half).collect();
+    let tail: String = shown.chars().skip(length - half).collect();
+    format!("{head} […] {tail}")
 }
 
 fn join(at: &str, key: &str) -> String {
@@ -270,6 +297,21 @@ mod tests {
             assert_eq!(problem.code, code, "{sent}: {problem:?}");
             assert!(problem.error.contains(field), "{sent}: {problem:?}");
         }
+    }
+
+    #[test]
+    fn what_somebody_sent_is_quoted_so_that_it_can_be_printed() {
+        assert_eq!(quotable("plain ä `x`"), "plain ä `x`");
+        assert_eq!(
+            quotable("a\u{1b}[31m\u{202e}b\n"),
+            r"a\u{1b}[31m\u{202e}b\u{a}"
+        );
+        let long = quotable(&format!("begin {} end", "x".repeat(100_000)));
+        assert!(long.starts_with("begin x") && long.ends_with("x end"));
+        assert!(long.chars().count() < 620);
+        let labels = json!({"username": "alice", "labels": {"\u{1b}\n": 1}});
+        let told = create(labels).unwrap_err().error;
+        assert_eq!(told, r"`labels.\u{1b}\u{a}` must be string, not number");
     }
 
     #[test]

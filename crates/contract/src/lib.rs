@@ -32,7 +32,7 @@ pub use endpoint::{Effect, Endpoint, Method, Spec};
 pub use fingerprint::Fingerprint;
 pub use hint::{Face, Hint};
 pub use image_ref::ImageRef;
-pub use input::{accept, read_text};
+pub use input::{accept, quotable, read_text};
 pub use label::{LabelFilter, LabelKey, LabelValue};
 pub use metrics::{GetMetrics, ListMetrics, Metrics, MetricsAnswer};
 pub use operation::{OperationId, OperationKind, OperationState};

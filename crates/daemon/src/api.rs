@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
     routing::{MethodFilter, MethodRouter, on},
 };
-use containarium_contract::{Endpoint, Problem, Reason, Spec, accept, read_text};
+use containarium_contract::{Endpoint, Problem, Reason, Spec, accept, quotable, read_text};
 use containarium_core::{Containarium, Error, Principal, may_ever};
 use serde_json::{Map, Value};
 
@@ -138,10 +138,7 @@ async fn bind<E: Endpoint>(
         for (key, text) in query {
             let value = read_text(&spec.request, &key, &text);
             if fields.insert(key.clone(), value).is_some() {
-                return Err(malformed(format!(
-                    "`{}` is given twice",
-                    key.escape_debug()
-                )));
+                return Err(malformed(format!("`{key}` is given twice")));
             }
         }
     }
@@ -189,5 +186,5 @@ async fn body(request: Request) -> Result<Map<String, Value>, Problem> {
 }
 
 fn malformed(sentence: impl Into<String>) -> Problem {
-    Problem::new(Reason::Malformed, sentence)
+    Problem::new(Reason::Malformed, quotable(&sentence.into()))
 }
