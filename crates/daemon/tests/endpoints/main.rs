@@ -6,5 +6,7 @@
 mod bad_values;
 mod documents;
 mod every_endpoint;
+mod every_field;
+mod generated;
 mod installed;
 mod sample;

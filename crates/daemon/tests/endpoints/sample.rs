@@ -19,6 +19,11 @@ pub(crate) struct Sample {
 
 /// A request of this endpoint about `username`, with every field whose schema says enough.
 pub(crate) fn sample(spec: &Spec, username: &str) -> Sample {
+    with_fields(spec, username, sample_fields(spec, username))
+}
+
+/// Its fields.
+pub(crate) fn sample_fields(spec: &Spec, username: &str) -> Map<String, Value> {
     let mut fields = Map::new();
     let properties = spec.request.get("properties").and_then(Value::as_object);
     for (name, schema) in properties.into_iter().flatten() {
@@ -45,7 +50,7 @@ pub(crate) fn sample(spec: &Spec, username: &str) -> Sample {
             spec.id
         );
     }
-    with_fields(spec, username, fields)
+    fields
 }
 
 /// A request of this endpoint about `username`, with these fields where fields go.
@@ -56,7 +61,9 @@ pub(crate) fn with_fields(spec: &Spec, username: &str, mut fields: Map<String, V
         let text = if name == "username" {
             username.to_owned()
         } else {
-            let sample = given.or_else(|| value(&spec.request["properties"][name]));
+            let sample = given
+                .filter(Value::is_string)
+                .or_else(|| value(&spec.request["properties"][name]));
             let text = sample.as_ref().and_then(Value::as_str);
             let text = text.unwrap_or_else(|| panic!("{}: no sample of `{name}`", spec.id));
             utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()

@@ -6,6 +6,7 @@
     reason = "in a test a panic is the report"
 )]
 
+mod bad_arguments;
 mod daemon;
 mod failures;
 mod hints;
