@@ -10,9 +10,9 @@ use axum::{
     routing::get,
 };
 use containarium_contract::{
-    AddSshKey, CreateContainer, DeleteContainer, GetContainer, GetMetrics, GetSystemInfo, HostEngine,
-    ListContainers, ListMetrics, ListSshKeys, Problem, Reason, RemoveSshKey, Spec, StartContainer,
-    StopContainer,
+    AddSshKey, CreateContainer, DeleteContainer, GetContainer, GetMetrics, GetSystemInfo,
+    HostEngine, ListContainers, ListMetrics, ListSshKeys, Problem, Reason, RemoveSshKey, Spec,
+    StartContainer, StopContainer,
 };
 use containarium_core::Containarium;
 use secrecy::SecretSlice;

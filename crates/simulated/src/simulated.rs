@@ -16,8 +16,7 @@ const PREFIX: u8 = 16;
 
 /// What a prepared image has and the daemon looks at: where sshd reads keys.
 const SSHD_CONFIG: &str = "/etc/ssh/sshd_config.d/10-containarium.conf";
-const SSHD_READS: &str =
-    "AuthorizedKeysFile .ssh/authorized_keys /etc/containarium/ssh_keys /etc/containarium/ssh_keys.2\n";
+const SSHD_READS: &str = "AuthorizedKeysFile .ssh/authorized_keys /etc/containarium/ssh_keys /etc/containarium/ssh_keys.2\n";
 
 /// A simulated installation. It, and all that was made in it, is gone when this is dropped.
 pub struct Simulated {
