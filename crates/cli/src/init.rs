@@ -2,13 +2,15 @@
 
 use std::{
     io::{self, Write as _},
+    path::PathBuf,
     time::Instant,
 };
 
 use clap::Args;
+use containarium_contract::ByteSize;
 use containarium_core::{
     secret,
-    setup::{self, SetupError},
+    setup::{self, PoolChoice, SetupError, Subnet},
 };
 
 use crate::{
@@ -22,6 +24,19 @@ pub(crate) struct Init {
     /// The installation's name, and that of everything of it in Incus
     #[arg(long, env = "CONTAINARIUM_NAME", default_value = "containarium")]
     pub(crate) name: String,
+    /// Store containers on this empty disk or partition (formatted as btrfs)
+    #[arg(long, value_name = "DEVICE", group = "storage")]
+    pub(crate) pool_device: Option<PathBuf>,
+    /// Store containers in a sparse file of at most this size, such as 200GiB; three quarters of
+    /// what is free unless given
+    #[arg(long, value_name = "SIZE", group = "storage")]
+    pub(crate) pool_size: Option<ByteSize>,
+    /// Store containers in this pool, which Incus has already; `containarium purge` leaves it
+    #[arg(long, value_name = "NAME", group = "storage")]
+    pub(crate) pool: Option<String>,
+    /// The containers' network, such as 10.20.0.0/24; a /16 that nothing here uses unless given
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) subnet: Option<Subnet>,
     #[command(flatten)]
     pub(crate) place: Place,
 }
@@ -32,6 +47,12 @@ impl Init {
             name: self.name,
             state_dir: self.place.state.state_dir,
             engine: self.place.engine.path(),
+            pool: match (self.pool_device, self.pool_size, self.pool) {
+                (Some(device), _, _) => PoolChoice::Device(device),
+                (None, _, Some(pool)) => PoolChoice::Existing(pool),
+                (None, size, None) => PoolChoice::File(size.map(|size| size.bytes())),
+            },
+            subnet: self.subnet,
         };
         let begun = Instant::now();
         let state_dir = ask.state_dir.clone();
@@ -60,11 +81,47 @@ pub(crate) fn refused(error: SetupError) -> Failure {
         | SetupError::Untrusted
         | SetupError::Clustered
         | SetupError::NoSubnet
+        | SetupError::NoRoutes(_)
         | SetupError::NoUids(_)
+        | SetupError::NoPool { .. }
         | SetupError::Host { .. } => Exit::Missing,
-        SetupError::Name(_) | SetupError::WrongName(_) => Exit::Usage,
-        SetupError::Foreign { .. } => Exit::Conflict,
+        SetupError::Name(_) | SetupError::WrongName(_) | SetupError::SmallPool { .. } => {
+            Exit::Usage
+        }
+        SetupError::Foreign { .. }
+        | SetupError::SubnetTaken { .. }
+        | SetupError::Device { .. }
+        | SetupError::Fixed { .. } => Exit::Conflict,
         SetupError::Command { .. } | SetupError::Store(_) => Exit::Other,
     };
     Failure::new(exit, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::tests::{parsed, refused};
+
+    #[test]
+    fn storage_is_chosen_in_one_way() {
+        parsed("init --pool-device /dev/sdb --subnet 10.20.0.0/24");
+        parsed("init --pool-size 200GiB");
+        parsed("init --pool tank");
+        for two in [
+            "--pool-device /dev/sdb --pool-size 20GiB",
+            "--pool tank --pool-size 20GiB",
+        ] {
+            assert!(
+                refused(&format!("init {two}")).contains("cannot be used with"),
+                "{two}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_subnet_that_cannot_be_is_refused_before_anything_is_asked() {
+        for bad in ["10.20.0.1/24", "10.20.0.0/30", "8.8.0.0/16", "10.20.0.0"] {
+            let error = refused(&format!("init --subnet {bad}"));
+            assert!(error.contains("'--subnet <CIDR>'"), "{error}");
+        }
+    }
 }

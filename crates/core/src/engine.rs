@@ -228,7 +228,7 @@ impl Engine {
     /// The containers' storage.
     pub(crate) async fn space(&self) -> Result<PoolSpace, Error> {
         self.incus
-            .storage_pool_resources(&self.installation.name)
+            .storage_pool_resources(&self.installation.pool)
             .await
     }
 }
@@ -319,7 +319,7 @@ fn instance(installation: &Installation, record: &Record) -> InstancePost {
             device(&[
                 ("type", "disk"),
                 ("path", "/"),
-                ("pool", &installation.name),
+                ("pool", &installation.pool),
                 ("size", &size),
             ]),
         ),

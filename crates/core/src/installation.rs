@@ -10,8 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct Installation {
     /// A ULID; stands in the Incus project's config and in every instance's tags.
     pub id: String,
-    /// The name of the Incus project, storage pool and bridge, `containarium` by default.
+    /// The name of the Incus project and bridge, and of the storage pool unless that was there
+    /// before; `containarium` by default.
     pub name: String,
+    /// The storage pool that containers are in. Empty in stores written before there was a choice;
+    /// whoever reads one puts `name` there.
+    #[serde(default)]
+    pub pool: String,
     /// The bridge's own address, which is the containers' gateway and name server.
     pub gateway: Ipv4Addr,
     /// The length of the subnet's prefix.
@@ -99,6 +104,7 @@ mod tests {
         Installation {
             id: "i".into(),
             name: "containarium".into(),
+            pool: "containarium".into(),
             gateway: Ipv4Addr::new(10, 90, 0, 1),
             prefix: 16,
             uid_first: 1_000_000,

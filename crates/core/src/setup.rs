@@ -3,17 +3,21 @@
 
 mod base_image;
 mod init;
+pub(crate) mod pool;
 mod prepare;
 mod purge;
-mod subnet;
+pub(crate) mod routes;
+pub(crate) mod subnet;
 mod uids;
 
-use std::{fmt, io};
+use std::{fmt, io, path::PathBuf};
 
 use crate::StoreError;
 
-pub use init::{Init, init};
+pub use init::{Init, init, lay_out};
+pub use pool::PoolChoice;
 pub use purge::purge;
+pub use subnet::Subnet;
 
 /// What a setup is doing, told as it goes.
 pub type Report<'a> = &'a (dyn Fn(&str) + Sync);
@@ -52,8 +56,62 @@ pub enum SetupError {
     #[error("a --name is 1 to 15 of a-z and 0-9 and starts with a letter: `{0}` is not")]
     Name(String),
     /// Every candidate overlaps a route of the host or a network of Incus.
-    #[error("no /16 between 10.64.0.0 and 10.255.0.0 is free of the host's routes and networks")]
+    #[error(
+        "no /16 between 10.64.0.0 and 10.255.0.0 is free of the host's routes and networks; choose \
+         one with --subnet"
+    )]
     NoSubnet,
+    /// The chosen subnet is in use.
+    #[error("--subnet {asked} overlaps {by}")]
+    SubnetTaken {
+        /// What was chosen.
+        asked: Subnet,
+        /// What has it.
+        by: String,
+    },
+    /// It cannot be known what is free.
+    #[error("this host's routes cannot be read: {0}")]
+    NoRoutes(String),
+    /// A disk that must not be formatted.
+    #[error("--pool-device {device}: {why}")]
+    Device {
+        /// The disk.
+        device: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// There is no pool of that name.
+    #[error("--pool {name}: this Incus has no such storage pool; it has: {}", .there.join(", "))]
+    NoPool {
+        /// What was chosen.
+        name: String,
+        /// What there is.
+        there: Vec<String>,
+    },
+    /// Not even the images would fit.
+    #[error(
+        "--pool-size: {} is too little; at least {} is needed for the images and a few containers",
+        pool::Gib(*.asked), pool::Gib(*.least)
+    )]
+    SmallPool {
+        /// What was chosen.
+        asked: u64,
+        /// What is needed.
+        least: u64,
+    },
+    /// What was chosen at the first init is for good.
+    #[error(
+        "{what} is {is} here and {asked} was asked for: it is chosen once, because containers \
+         depend on it"
+    )]
+    Fixed {
+        /// The option.
+        what: &'static str,
+        /// What it is.
+        is: String,
+        /// What was asked.
+        asked: String,
+    },
     /// No mapping for unprivileged containers.
     #[error("/etc/subuid gives root no range that holds user ids for containers: {0}")]
     NoUids(String),

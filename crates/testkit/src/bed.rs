@@ -93,7 +93,7 @@ impl Bed {
     pub fn pool(&self) -> PathBuf {
         self.incus_dir
             .join("storage-pools")
-            .join(&self.installation.name)
+            .join(&self.installation.pool)
     }
 
     /// Ends incusd the way a power cut would: no shutdown, and its containers go on.

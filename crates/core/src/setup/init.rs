@@ -3,12 +3,14 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use containarium_incus::{Client, Error as Incus, NetworkPost, ProjectPost, StoragePoolPost};
+use containarium_incus::{Client, Error as Incus, NetworkPost, ProjectPost};
 use ulid::Ulid;
 
 use super::{
     Report, SetupError, While as _, base_image,
+    pool::{self, PoolChoice},
     prepare::{BUILDER, prepare},
+    routes,
     subnet::{self, Subnet},
     uids,
 };
@@ -16,9 +18,6 @@ use crate::{
     Installation, Store, StoreError,
     engine::{self, Engine, INSTALL_TAG},
 };
-
-/// The smallest pool that holds the images and a few containers.
-const LEAST_POOL: u64 = 10 << 30;
 
 /// What a person decides about an installation.
 #[derive(Clone, Debug)]
@@ -29,10 +28,27 @@ pub struct Init {
     pub state_dir: PathBuf,
     /// Incus's unix socket.
     pub engine: PathBuf,
+    /// Where containers are stored.
+    pub pool: PoolChoice,
+    /// Their network, where a person chose one.
+    pub subnet: Option<Subnet>,
 }
 
 /// Prepares Incus, or completes what an earlier run began.
 pub async fn init(ask: &Init, report: Report<'_>) -> Result<Installation, SetupError> {
+    let installation = lay_out(ask, report).await?;
+    images(
+        &Client::unix(&ask.engine).in_project(&installation.name),
+        &installation,
+        ask,
+        report,
+    )
+    .await?;
+    Ok(installation)
+}
+
+/// All of it but the images, which take a minute: project, storage pool and bridge.
+pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, SetupError> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if !(1..=15).contains(&ask.name.len())
         || !ask.name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -55,42 +71,61 @@ pub async fn init(ask: &Init, report: Report<'_>) -> Result<Installation, SetupE
 
     let store = Store::open(&ask.state_dir)?;
     let installation = match store.installation().await {
-        Ok(known) if known.name == ask.name => known,
+        Ok(known) if known.name == ask.name => {
+            fixed(ask, &known)?;
+            known
+        }
         Ok(known) => return Err(SetupError::WrongName(known.name)),
-        Err(StoreError::NotInitialised) => decide(ask, &incus).await?,
+        Err(StoreError::NotInitialised) => {
+            pool::check(ask, &incus).await?;
+            decide(ask, &incus).await?
+        }
         Err(other) => return Err(other.into()),
     };
     project(&incus, &installation, report).await?;
     // Known from here on, so that a run that fails below is completed by the next.
     store.set_installation(&installation).await?;
-    pool(&incus, &installation, ask, report).await?;
-    network(&incus, &installation, report).await?;
-    images(
-        &incus.in_project(&installation.name),
-        &installation,
-        ask,
-        report,
-    )
-    .await?;
+    pool::make(&incus, &installation, ask, report).await?;
+    network(&incus, &installation, ask, report).await?;
     Ok(installation)
+}
+
+/// What was chosen once stays: containers live in that pool and have addresses of that subnet.
+fn fixed(ask: &Init, known: &Installation) -> Result<(), SetupError> {
+    let here = Subnet::parse(&format!("{}/{}", known.gateway, known.prefix));
+    if let Some(asked) = ask.subnet
+        && here != Some(asked)
+    {
+        return Err(SetupError::Fixed {
+            what: "--subnet",
+            asked: asked.to_string(),
+            is: here.map(|subnet| subnet.to_string()).unwrap_or_default(),
+        });
+    }
+    if let PoolChoice::Existing(asked) = &ask.pool
+        && *asked != known.pool
+    {
+        return Err(SetupError::Fixed {
+            what: "--pool",
+            asked: asked.clone(),
+            is: known.pool.clone(),
+        });
+    }
+    Ok(())
 }
 
 /// Chooses what is free: an id, a subnet, user ids.
 async fn decide(ask: &Init, incus: &Client) -> Result<Installation, SetupError> {
-    let routes = fs::read_to_string("/proc/net/route").doing("/proc/net/route")?;
-    let mut used = subnet::routes(&routes);
-    let networks = incus.networks().await.doing("listing networks")?;
-    let addresses = networks.iter().filter_map(|n| n.config.get("ipv4.address"));
-    used.extend(addresses.filter_map(|address| Subnet::parse(address)));
-    let subnet = subnet::free(&used).ok_or(SetupError::NoSubnet)?;
+    let subnet = subnet_of(ask, incus).await?;
     let subuid = fs::read_to_string("/etc/subuid").doing("/etc/subuid")?;
     let (uid_first, uid_ranges) =
         uids::window(&subuid).ok_or_else(|| SetupError::NoUids(subuid.trim().to_owned()))?;
     Ok(Installation {
         id: Ulid::generate().to_string(),
         name: ask.name.clone(),
+        pool: ask.pool.pool(&ask.name).to_owned(),
         gateway: subnet.gateway(),
-        prefix: 16,
+        prefix: subnet.prefix(),
         uid_first,
         uid_ranges,
         default_image: base_image::of_this_host()?,
@@ -99,8 +134,37 @@ async fn decide(ask: &Init, incus: &Client) -> Result<Installation, SetupError> 
     })
 }
 
+/// The subnet that was chosen, if nothing else has it; else a free one.
+async fn subnet_of(ask: &Init, incus: &Client) -> Result<Subnet, SetupError> {
+    let routes = routes::of_this_host().await.map_err(SetupError::NoRoutes)?;
+    let networks = incus.networks().await.doing("listing networks")?;
+    let mut used: Vec<(Subnet, String)> = routes
+        .into_iter()
+        .map(|route| {
+            (
+                route.to,
+                format!("the route {} via {}", route.to, route.device),
+            )
+        })
+        .collect();
+    used.extend(networks.iter().filter_map(|network| {
+        let subnet = Subnet::parse(network.config.get("ipv4.address")?)?;
+        Some((subnet, format!("Incus's network {}", network.name)))
+    }));
+    match ask.subnet {
+        Some(asked) => match used.into_iter().find(|(used, _)| used.overlaps(asked)) {
+            Some((_, by)) => Err(SetupError::SubnetTaken { asked, by }),
+            None => Ok(asked),
+        },
+        None => {
+            let used: Vec<Subnet> = used.into_iter().map(|(subnet, _)| subnet).collect();
+            subnet::free(&used).ok_or(SetupError::NoSubnet)
+        }
+    }
+}
+
 /// The tag that says whose an object is, checked: ours, or nobody may touch it.
-fn ours(
+pub(super) fn ours(
     kind: &'static str,
     installation: &Installation,
     config: &BTreeMap<String, String>,
@@ -119,7 +183,7 @@ fn ours(
     })
 }
 
-fn tagged<const N: usize>(
+pub(super) fn tagged<const N: usize>(
     installation: &Installation,
     config: [(&str, String); N],
 ) -> BTreeMap<String, String> {
@@ -131,7 +195,7 @@ fn tagged<const N: usize>(
         .collect()
 }
 
-fn description(installation: &Installation) -> String {
+pub(super) fn description(installation: &Installation) -> String {
     format!("Containarium {}", installation.name)
 }
 
@@ -175,61 +239,15 @@ async fn project(
     }
 }
 
-async fn pool(
+async fn network(
     incus: &Client,
     installation: &Installation,
     ask: &Init,
     report: Report<'_>,
 ) -> Result<(), SetupError> {
     let name = &installation.name;
-    match incus.storage_pool(name).await {
-        Ok(found) => {
-            ours("storage pool", installation, &found.config)?;
-            report(&format!("storage pool {name}: there ({})", found.driver));
-            Ok(())
-        }
-        Err(Incus::NotFound(_)) => {
-            let size = pool_size(ask)?;
-            let config = tagged(installation, [("size", format!("{size}B"))]);
-            let post = StoragePoolPost {
-                name: name.clone(),
-                // Copies on write and holds quotas, and every kernel has it.
-                driver: "btrfs".into(),
-                description: description(installation),
-                config,
-            };
-            incus
-                .create_storage_pool(&post)
-                .await
-                .doing("making the storage pool")?;
-            report(&format!(
-                "storage pool {name}: made, btrfs in a sparse file of up to {} GiB (three \
-                 quarters of what is free)",
-                size >> 30
-            ));
-            Ok(())
-        }
-        Err(other) => Err(other).doing("looking for the storage pool"),
-    }
-}
-
-/// Three quarters of what is free where Incus keeps its files: the file is sparse, and a host
-/// whose own disk is full stops working.
-fn pool_size(ask: &Init) -> Result<u64, SetupError> {
-    let dir = ask.engine.parent().unwrap_or(&ask.engine);
-    let space = rustix::fs::statvfs(dir).map_err(std::io::Error::from);
-    let space = space.doing(format!("free space in {}", dir.display()))?;
-    let free = space.f_bavail.saturating_mul(space.f_frsize);
-    Ok(((free / 4 * 3) >> 30 << 30).max(LEAST_POOL))
-}
-
-async fn network(
-    incus: &Client,
-    installation: &Installation,
-    report: Report<'_>,
-) -> Result<(), SetupError> {
-    let name = &installation.name;
     let subnet = format!("{}/{}", installation.gateway, installation.prefix);
+    let range = Subnet::parse(&subnet).map(Subnet::dhcp_range);
     match incus.network(name).await {
         Ok(found) => {
             ours("network", installation, &found.config)?;
@@ -237,14 +255,12 @@ async fn network(
             Ok(())
         }
         Err(Incus::NotFound(_)) => {
-            let [a, b, _, _] = installation.gateway.octets();
             let config = tagged(
                 installation,
                 [
                     ("ipv4.address", subnet.clone()),
                     ("ipv4.nat", "true".into()),
-                    // Our containers have addresses of the lower half, from us.
-                    ("ipv4.dhcp.ranges", format!("{a}.{b}.128.1-{a}.{b}.255.254")),
+                    ("ipv4.dhcp.ranges", range.unwrap_or_default()),
                     ("ipv6.address", "none".into()),
                 ],
             );
@@ -258,8 +274,12 @@ async fn network(
                 .create_network(&post)
                 .await
                 .doing("making the bridge")?;
+            let why = match ask.subnet {
+                Some(_) => "which you chose; it is",
+                None => "the first /16 from 10.64.0.0 that is",
+            };
             report(&format!(
-                "bridge {name}: made, {subnet}, free of this host's routes"
+                "bridge {name}: made, {subnet}, {why} free of this host's routes and networks"
             ));
             Ok(())
         }

@@ -188,7 +188,8 @@ fn builder(installation: &Installation, image: &str, name: &str) -> InstancePost
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect()
     };
-    let pool = installation.name.as_str();
+    let pool = installation.pool.as_str();
+    let bridge = installation.name.as_str();
     let devices = Devices::from([
         (
             "root".to_owned(),
@@ -196,7 +197,7 @@ fn builder(installation: &Installation, image: &str, name: &str) -> InstancePost
         ),
         (
             "eth0".to_owned(),
-            device(&[("type", "nic"), ("name", "eth0"), ("network", pool)]),
+            device(&[("type", "nic"), ("name", "eth0"), ("network", bridge)]),
         ),
     ]);
     // An image that is prepared already gets its address from its templates.

@@ -42,15 +42,19 @@ pub async fn purge(
         Ok(_) | Err(Incus::NotFound(_)) => {}
         Err(other) => return Err(other).doing("looking for the bridge"),
     }
-    match incus.storage_pool(name).await {
+    match incus.storage_pool(&installation.pool).await {
         Ok(found) if ours(&found.config) => {
             incus
-                .delete_storage_pool(name)
+                .delete_storage_pool(&installation.pool)
                 .await
                 .doing("removing the storage pool")?;
             report("storage pool: removed");
         }
-        Ok(_) | Err(Incus::NotFound(_)) => {}
+        Ok(_) => report(&format!(
+            "storage pool {}: it was there before, and stays",
+            installation.pool
+        )),
+        Err(Incus::NotFound(_)) => {}
         Err(other) => return Err(other).doing("looking for the storage pool"),
     }
     Ok(())

@@ -1,18 +1,71 @@
-//! Finding a /16 that nothing on the host uses.
+//! The containers' network: one that a person chose, or a /16 that nothing on the host uses.
 
-use std::net::Ipv4Addr;
+use std::{fmt, net::Ipv4Addr, str::FromStr};
 
 /// A network: its first address and the length of its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Subnet {
+pub struct Subnet {
     first: u32,
     prefix: u8,
 }
 
+/// How long the prefix of the containers' network may be. A longer one has no room: ten addresses
+/// are kept free and the upper half is Incus's, for DHCP.
+const PREFIXES: std::ops::RangeInclusive<u8> = 16..=27;
+/// Networks that are nobody's on the Internet (RFC 1918, RFC 6598).
+const PRIVATE: [Subnet; 4] = [
+    Subnet::of([10, 0, 0, 0], 8),
+    Subnet::of([172, 16, 0, 0], 12),
+    Subnet::of([192, 168, 0, 0], 16),
+    Subnet::of([100, 64, 0, 0], 10),
+];
+
+/// A network that containers can have, as a person writes it: `10.20.0.0/24`.
+impl FromStr for Subnet {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let subnet = Self::parse(text)
+            .ok_or("a subnet is an IPv4 network with its prefix, like 10.20.0.0/24")?;
+        if subnet.to_string() != text {
+            return Err(format!("{text} is an address in the subnet {subnet}"));
+        }
+        if !PREFIXES.contains(&subnet.prefix) {
+            return Err(format!(
+                "the prefix of a subnet is {} to {}: /{} has no room for containers, or too much",
+                PREFIXES.start(),
+                PREFIXES.end(),
+                subnet.prefix
+            ));
+        }
+        let private = |of: &Subnet| of.prefix <= subnet.prefix && of.overlaps(subnet);
+        if !PRIVATE.iter().any(private) {
+            return Err(format!(
+                "{subnet} is somebody's on the Internet; take one of 10.0.0.0/8, 172.16.0.0/12 or \
+                 192.168.0.0/16"
+            ));
+        }
+        Ok(subnet)
+    }
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", Ipv4Addr::from(self.first), self.prefix)
+    }
+}
+
 impl Subnet {
-    /// Reads `10.1.2.3/16`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = text.split_once('/')?;
+    const fn of(first: [u8; 4], prefix: u8) -> Self {
+        Self {
+            first: u32::from_be_bytes(first),
+            prefix,
+        }
+    }
+
+    /// Reads `10.1.2.3/16`, and an address alone as a network of its own.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/').unwrap_or((text, "32"));
         let address: Ipv4Addr = address.parse().ok()?;
         let prefix: u8 = prefix.parse().ok().filter(|p| *p <= 32)?;
         Some(Self {
@@ -21,36 +74,33 @@ impl Subnet {
         })
     }
 
-    fn overlaps(self, other: Self) -> bool {
+    /// Whether some address is in both.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
         let mask = mask(self.prefix.min(other.prefix));
         self.first & mask == other.first & mask
     }
 
-    /// The address of its gateway.
-    pub(super) fn gateway(self) -> Ipv4Addr {
+    /// The address of its gateway: the first.
+    pub(crate) fn gateway(self) -> Ipv4Addr {
         Ipv4Addr::from(self.first + 1)
+    }
+
+    /// The length of its prefix.
+    pub(crate) fn prefix(self) -> u8 {
+        self.prefix
+    }
+
+    /// What Incus may give by DHCP: the upper half, as containers have addresses of the lower one,
+    /// from us.
+    pub(super) fn dhcp_range(self) -> String {
+        let size = 1_u32 << (32 - u32::from(self.prefix));
+        let (first, last) = (self.first + size / 2 + 1, self.first + size - 2);
+        format!("{}-{}", Ipv4Addr::from(first), Ipv4Addr::from(last))
     }
 }
 
 fn mask(prefix: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
-}
-
-/// The host's IPv4 routes from the text of `/proc/net/route`; the default route is not one.
-pub(super) fn routes(text: &str) -> Vec<Subnet> {
-    let read = |line: &str| {
-        let mut fields = line.split_whitespace();
-        // The numbers are in the host's byte order, which is the network's reversed here.
-        let mut hex = |skip| {
-            u32::from_str_radix(fields.nth(skip)?, 16)
-                .ok()
-                .map(u32::swap_bytes)
-        };
-        let (first, mask) = (hex(1)?, hex(5)?);
-        let prefix = u8::try_from(mask.leading_ones()).ok()?;
-        (prefix > 0).then_some(Subnet { first, prefix })
-    };
-    text.lines().skip(1).filter_map(read).collect()
 }
 
 /// The first /16 of 10.64.0.0 to 10.255.0.0 that overlaps none of `used`. Lower ones are where
@@ -69,20 +119,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subnet_is_free_of_routes() {
-        let routes = routes(
-            "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
-             eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
-             eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
-             vpn0\t0000400A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n",
-        );
-        assert_eq!(routes.first(), Subnet::parse("192.0.2.0/24").as_ref());
-        assert_eq!(routes.len(), 2);
-        assert_eq!(
-            free(&routes).unwrap().gateway(),
-            Ipv4Addr::new(10, 65, 0, 1)
-        );
+    fn a_subnet_is_free_of_what_is_used() {
+        let used = [Subnet::parse("10.64.0.0/16").unwrap()];
+        assert_eq!(free(&used).unwrap().gateway(), Ipv4Addr::new(10, 65, 0, 1));
         assert_eq!(free(&[Subnet::parse("10.0.0.0/8").unwrap()]), None);
+    }
+
+    #[test]
+    fn a_chosen_subnet_is_private_whole_and_has_room() {
+        let good: Subnet = "10.20.30.0/24".parse().unwrap();
+        assert_eq!(good.gateway(), Ipv4Addr::new(10, 20, 30, 1));
+        assert_eq!(good.dhcp_range(), "10.20.30.129-10.20.30.254");
+        let whole: Subnet = "172.20.0.0/16".parse().unwrap();
+        assert_eq!(whole.dhcp_range(), "172.20.128.1-172.20.255.254");
+        for bad in [
+            "10.20.30.0",
+            "10.20.30.1/24",
+            "10.0.0.0/8",
+            "10.0.0.0/28",
+            "8.8.8.0/24",
+            "x",
+        ] {
+            assert!(bad.parse::<Subnet>().is_err(), "{bad}");
+        }
     }
 
     #[test]

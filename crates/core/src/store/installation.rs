@@ -13,7 +13,7 @@ impl Store {
                 .query_row("SELECT json FROM installation", [], |row| row.get(0))
                 .optional()?;
             let json = json.ok_or(StoreError::NotInitialised)?;
-            serde_json::from_str(&json).map_err(|e| StoreError::Unreadable(e.to_string()))
+            read(&json)
         })
         .await
     }
@@ -31,5 +31,28 @@ impl Store {
             Ok(())
         })
         .await
+    }
+}
+
+fn read(json: &str) -> Result<Installation, StoreError> {
+    let mut known: Installation =
+        serde_json::from_str(json).map_err(|e| StoreError::Unreadable(e.to_string()))?;
+    if known.pool.is_empty() {
+        known.pool.clone_from(&known.name);
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_installation_from_before_there_was_a_choice_has_the_pool_of_its_name() {
+        let old = r#"{"id":"01","name":"ct","gateway":"10.64.0.1","prefix":16,
+            "uid_first":1000000,"uid_ranges":3,"default_image":"local:debian/12"}"#;
+        assert_eq!(read(old).unwrap().pool, "ct");
+        let chosen = old.replace(r#""name""#, r#""pool":"tank","name""#);
+        assert_eq!(read(&chosen).unwrap().pool, "tank");
     }
 }
