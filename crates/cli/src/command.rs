@@ -10,6 +10,7 @@ use crate::{
     create::Create,
     daemon::Daemon,
     delete::Delete,
+    doctor::Doctor,
     failure::{EXIT_CODES, Failure},
     get::Get,
     info::Info,
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     Token(Token),
     Init(Init),
     Purge(Purge),
+    Doctor(Doctor),
     Daemon(Daemon),
 }
 
@@ -89,6 +91,7 @@ impl Cli {
             Command::Token(token) => token.run(connect.token_file.as_deref(), output).await,
             Command::Init(init) => init.run().await,
             Command::Purge(purge) => purge.run().await,
+            Command::Doctor(doctor) => doctor.run(output).await,
             Command::Daemon(daemon) => daemon.run().await,
         };
         if connect.is_simulated() {

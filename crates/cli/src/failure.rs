@@ -18,6 +18,7 @@ use containarium_contract::Reason;
 /// | 5 | conflict: the name is taken, it runs, or something else is being done to it |
 /// | 6 | no token, one that is not good, or one that may not |
 /// | 7 | the server, or its container engine, is not reachable |
+/// | 8 | `doctor` found a problem |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// No code of its own.
@@ -34,6 +35,8 @@ pub(crate) enum Exit {
     Auth = 6,
     /// Nobody there.
     Unreachable = 7,
+    /// The server is not as it should be.
+    Unwell = 8,
 }
 
 /// The same table for `--help`.
@@ -46,7 +49,8 @@ Exit codes:
   4  there is no such container
   5  conflict: the name is taken, it runs, or something else is being done to it
   6  no token, one that is not good, or one that may not
-  7  the server, or its container engine, is not reachable";
+  7  the server, or its container engine, is not reachable
+  8  doctor found a problem";
 
 /// A command that failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -172,6 +176,7 @@ mod tests {
             Exit::Conflict,
             Exit::Auth,
             Exit::Unreachable,
+            Exit::Unwell,
         ] {
             assert!(
                 EXIT_CODES.contains(&format!("\n  {}  ", exit as u8)),

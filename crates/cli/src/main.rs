@@ -11,6 +11,7 @@ mod daemon;
 mod delete;
 #[cfg(test)]
 mod documented;
+mod doctor;
 mod engine_socket;
 mod failure;
 mod get;

@@ -263,7 +263,7 @@ fn state(status: StatusCode) -> State {
 }
 
 /// The one creating request: everything a container is, so that nothing is done to it afterwards.
-fn instance(installation: &Installation, record: &Record) -> InstancePost {
+pub(crate) fn instance(installation: &Installation, record: &Record) -> InstancePost {
     let spec = &record.spec;
     let mut config = BTreeMap::from(
         [

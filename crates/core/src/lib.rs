@@ -5,6 +5,7 @@ mod access;
 mod claims;
 mod containarium;
 mod create;
+pub mod doctor;
 mod engine;
 mod error;
 mod installation;

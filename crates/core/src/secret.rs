@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 /// Where an installation remembers, unless told otherwise: that of the machine.
 pub const STATE_DIR: &str = "/var/lib/containarium";
 /// Where the machine's installation has its secret, for administrators to find.
-const SYSTEM_FILE: &str = "/etc/containarium/jwt.secret";
+pub(crate) const SYSTEM_FILE: &str = "/etc/containarium/jwt.secret";
 
 /// Its members administer the machine's installation without being root.
 const GROUP: &str = "containarium";

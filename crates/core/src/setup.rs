@@ -8,7 +8,7 @@ mod prepare;
 mod purge;
 pub(crate) mod routes;
 pub(crate) mod subnet;
-mod uids;
+pub(crate) mod uids;
 
 use std::{fmt, io, path::PathBuf};
 

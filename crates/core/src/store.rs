@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 pub use containers::{Phase, Record, Spec};
 pub(crate) use containers::{Reservation, Reserved};
@@ -128,6 +128,32 @@ impl Store {
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
         })
+    }
+
+    /// Opens a store that is there, and makes and upgrades nothing: for whoever only looks.
+    pub(crate) fn existing(dir: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(dir.join("containarium.db"), flags)?;
+        connection.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;")?;
+        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if found > SCHEMA {
+            return Err(StoreError::Newer { found });
+        }
+        Ok(Self {
+            connection: Arc::new(Mutex::new(connection)),
+        })
+    }
+
+    /// Whether SQLite finds its own file in order.
+    pub(crate) async fn whole(&self) -> Result<(), StoreError> {
+        let said: String = self
+            .run(|db| Ok(db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?))
+            .await?;
+        if said == "ok" {
+            Ok(())
+        } else {
+            Err(StoreError::Unreadable(said))
+        }
     }
 
     /// Runs `work` off the async threads, because a durable write waits for the disk.

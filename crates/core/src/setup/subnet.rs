@@ -63,6 +63,11 @@ impl Subnet {
         }
     }
 
+    /// One address.
+    pub(crate) fn single(address: Ipv4Addr) -> Self {
+        Self::of(address.octets(), 32)
+    }
+
     /// Reads `10.1.2.3/16`, and an address alone as a network of its own.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = text.split_once('/').unwrap_or((text, "32"));
@@ -105,7 +110,7 @@ fn mask(prefix: u8) -> u32 {
 
 /// The first /16 of 10.64.0.0 to 10.255.0.0 that overlaps none of `used`. Lower ones are where
 /// offices and clouds begin to count.
-pub(super) fn free(used: &[Subnet]) -> Option<Subnet> {
+pub(crate) fn free(used: &[Subnet]) -> Option<Subnet> {
     (64..=255_u32)
         .map(|second| Subnet {
             first: (10 << 24) | (second << 16),

@@ -6,7 +6,7 @@ use crate::installation::UIDS;
 ///
 /// The upper half of root's largest range: Incus itself allots from below to whatever else runs
 /// on it, and compares nothing with a base that was given.
-pub(super) fn window(subuid: &str) -> Option<(u32, u32)> {
+pub(crate) fn window(subuid: &str) -> Option<(u32, u32)> {
     let ranges = subuid.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
         let user = fields.next()?;

@@ -1,0 +1,365 @@
+//! One throwaway container, made like a user's, in which things are tried for real: how long a clone
+//! takes, whether its quota holds, whether it gets out, whether Docker works. It is removed whatever
+//! comes of it; one that a killed run left is removed by the next.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use containarium_contract::{Resources, Subject, Username};
+use containarium_incus::{Client, Error, Exec, InstancePatch, StateChange};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use super::{
+    Finding,
+    outcome::{self, Ran, Reached},
+};
+use crate::{
+    Installation, Record, Spec, Store,
+    containarium::now,
+    engine::{self, Engine, INSTALL_TAG},
+    installation::UIDS,
+    login,
+    setup::Report,
+    store::Phase,
+};
+
+/// Tells our probes from containers, and from `init`'s builders.
+pub(super) const PREFIX: &str = "doctor-";
+const LOG: &str = "/run/containarium-doctor.log";
+const MAKE: Duration = Duration::from_secs(120);
+const BOOT: Duration = Duration::from_secs(30);
+const SCRIPT: Duration = Duration::from_secs(60);
+/// What the container may write beyond what it has when it is made, and what it tries to.
+const ROOM: u64 = 96 << 20;
+const TRIED: u64 = 160 << 20;
+
+/// `errno` of BTRFS_IOC_SUBVOL_CREATE; perl is in every Debian and Ubuntu.
+const ESCAPE: &str = r#"perl -e 'open(my $d, "<", "/root") or die;
+my $arguments = pack("q a4088", 0, "escaped"); $! = 0;
+ioctl($d, 0x5000940e, $arguments); print $!+0, "\n"'"#;
+
+const PLACES: &str =
+    r"grep -rhoE 'https?://[^] ]+' /etc/apt/sources.list /etc/apt/sources.list.d | head -n 1";
+
+/// An image of the guest's own `echo` with its libraries: no registry, no program of the host.
+const DOCKER: &str = r#"
+systemctl start docker || { systemctl status --no-pager docker | tail -n 5; exit 1; }
+runc --version | head -n 1
+docker --version
+files=$(ldd /bin/echo | grep -oE '/[^ ]+')
+tar -ch /bin/echo $files 2>/dev/null | docker import - containarium-doctor >/dev/null || exit
+docker run --rm containarium-doctor /bin/echo hello from a container in a container
+"#;
+
+/// Tries everything there is to try; one run at a time.
+pub(super) async fn examine(
+    incus: &Client,
+    here: &Installation,
+    store: &Store,
+    state_dir: &Path,
+    cancel: &CancellationToken,
+    report: Report<'_>,
+) -> Vec<Finding> {
+    let unknown = |why: String| vec![Finding::unknown("probes", why)];
+    // Held until the end of this function, and by nobody once this process is gone.
+    let lock = std::fs::File::open(state_dir);
+    let _held = match lock.map(|dir| {
+        (
+            rustix::fs::flock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive),
+            dir,
+        )
+    }) {
+        Ok((Ok(()), dir)) => dir,
+        Ok((Err(_), _)) => {
+            return unknown("another `containarium doctor` is trying things just now".into());
+        }
+        Err(e) => return unknown(format!("{}: {e}", state_dir.display())),
+    };
+    let engine = Engine::new(incus, here.clone());
+    let incus = incus.in_project(&here.name);
+    if let Err(e) = sweep(&incus, &engine).await {
+        return unknown(format!("what an earlier run left cannot be removed: {e}"));
+    }
+    let record = match record(here, store).await {
+        Ok(record) => record,
+        Err(why) => return unknown(why),
+    };
+    report("trying a clone, its quota, the network and Docker in a container of our own");
+    let name = format!("{PREFIX}{}", record.id);
+    let probe = Probe {
+        incus: &incus,
+        engine: &engine,
+        record: &record,
+        name: &name,
+    };
+    // Making it is not interrupted: Incus would go on with it.
+    let mut findings = Vec::new();
+    if probe.made(&mut findings).await {
+        let tried = cancel.run_until_cancelled(probe.tried(&mut findings)).await;
+        if tried.is_none() {
+            findings.push(Finding::unknown("probes", "interrupted"));
+        }
+    }
+    if let Err(e) = engine.remove(&name).await {
+        findings.push(
+            Finding::warning(
+                "probes",
+                format!("the container {name} cannot be removed: {e}"),
+            )
+            .run(format!(
+                "incus delete --force --project {} {name}",
+                here.name
+            )),
+        );
+    }
+    findings
+}
+
+/// Removes what a run that was killed has left.
+async fn sweep(incus: &Client, engine: &Engine) -> Result<(), Error> {
+    for instance in incus.instances().await? {
+        let ours = instance.config.get(INSTALL_TAG) == Some(&engine.installation.id);
+        if ours && instance.name.starts_with(PREFIX) {
+            engine.remove(&instance.name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A container like any user's, with an address and user ids that no user gets.
+async fn record(here: &Installation, store: &Store) -> Result<Record, String> {
+    let known = store.containers().await.map_err(|e| e.to_string())?;
+    let taken: Vec<u32> = known.iter().map(|record| record.uid_base).collect();
+    // Users' are given out from below.
+    let uid_base = (0..here.uid_ranges)
+        .rev()
+        .map(|n| here.uid_first + n * UIDS)
+        .find(|base| !taken.contains(base))
+        .ok_or("there are no free user ids for a container")?;
+    let parsed = |e: &dyn std::fmt::Display| e.to_string();
+    let username: Username = "doctor".parse().map_err(|e| parsed(&e))?;
+    Ok(Record {
+        id: Ulid::generate().to_string().to_lowercase(),
+        owner: Subject::from(&username),
+        username,
+        phase: Phase::Creating,
+        spec: Spec {
+            resources: Resources {
+                cpu: "1".parse().map_err(|e| parsed(&e))?,
+                memory: "1GB".parse().map_err(|e| parsed(&e))?,
+                disk: "4GB".parse().map_err(|e| parsed(&e))?,
+            },
+            ssh_keys: Vec::new(),
+            image: here.default_image.clone(),
+            docker: true,
+            labels: std::collections::BTreeMap::new(),
+        },
+        // The bridge's is the first, a builder's the second; users' begin at the tenth.
+        address: std::net::Ipv4Addr::from(u32::from(here.gateway) + 2),
+        uid_base,
+        created_at: now(),
+        updated_at: now(),
+    })
+}
+
+struct Probe<'a> {
+    incus: &'a Client,
+    engine: &'a Engine,
+    record: &'a Record,
+    name: &'a str,
+}
+
+impl Probe<'_> {
+    /// Makes and starts it, timed; false where there is nothing to go on with.
+    async fn made(&self, findings: &mut Vec<Finding>) -> bool {
+        let mut post = engine::instance(&self.engine.installation, self.record);
+        post.name = self.name.to_owned();
+        post.description = "Containarium: `doctor` tries things in it and removes it".into();
+        post.start = false;
+        let begun = Instant::now();
+        let made = async {
+            let operation = self.incus.create_instance(&post).await?;
+            self.incus.wait(&operation, MAKE).await
+        };
+        let failed = |what: &str, e: &Error| {
+            Finding::problem("clone", format!("a container cannot be {what}: {e}"))
+                .run("containarium init  # prepares what is missing")
+        };
+        if let Err(e) = made.await {
+            findings.push(failed("made", &e));
+            return false;
+        }
+        let took = begun.elapsed();
+        let begun = Instant::now();
+        let started = async {
+            let start = StateChange::start();
+            let operation = self.incus.change_state(self.name, &start).await?;
+            self.incus.wait(&operation, MAKE).await
+        };
+        if let Err(e) = started.await {
+            findings.push(failed("started", &e));
+            return false;
+        }
+        let deadline = tokio::time::Instant::now() + BOOT;
+        if login::banner(self.record.address, deadline).await {
+            findings.push(outcome::clone(took, Some(begun.elapsed())));
+            return true;
+        }
+        findings.push(outcome::clone(took, None));
+        let console = self.engine.evidence(self.name).await;
+        findings.push(
+            Finding::problem(
+                "boot",
+                format!(
+                    "it was started and did not greet at {}:22 within {} s; its console ends: {console}",
+                    self.record.address,
+                    BOOT.as_secs()
+                ),
+            )
+            .run(format!("ip route get {}", self.record.address)),
+        );
+        false
+    }
+
+    async fn tried(&self, findings: &mut Vec<Finding>) {
+        findings.push(match self.run(ESCAPE).await {
+            Ok(ran) => outcome::escape(&ran),
+            Err(e) => Finding::unknown("quota-escape", e.to_string()),
+        });
+        findings.push(match self.reached().await {
+            Ok(reached) => outcome::network(reached.as_ref(), &self.engine.installation.name),
+            Err(e) => Finding::unknown("network", e.to_string()),
+        });
+        findings.push(match self.run(DOCKER).await {
+            Ok(ran) => outcome::docker(&ran),
+            Err(e) => Finding::unknown("docker", e.to_string()),
+        });
+        // Last, because little works in a container whose disk is full.
+        findings.push(match self.filled().await {
+            Ok(finding) => finding,
+            Err(e) => Finding::unknown("quota", format!("it could not be tried: {e}")),
+        });
+    }
+
+    /// What a script inside ends with and prints.
+    async fn run(&self, script: &str) -> Result<Ran, Error> {
+        // Into memory: Incus's own record of an output is on the disk that is to be filled.
+        let command = format!("({script}\n) > {LOG} 2>&1");
+        let exec = Exec::new(["bash", "-c", command.as_str()]);
+        let code = self.incus.exec(self.name, &exec, SCRIPT).await?;
+        let log = self.incus.pull_file(self.name, LOG).await?;
+        Ok(Ran {
+            code,
+            text: String::from_utf8_lossy(&log).into_owned(),
+        })
+    }
+
+    async fn reached(&self) -> Result<Option<Reached>, Error> {
+        let named = self.run(PLACES).await?;
+        let Some((host, port)) = place(named.text.trim()) else {
+            return Ok(None);
+        };
+        let dial = timeout(
+            Duration::from_secs(5),
+            TcpStream::connect((host.as_str(), port)),
+        );
+        let here = match dial.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(e)) => Err(e.to_string()),
+            Err(_) => Err("no answer within 5 s".to_owned()),
+        };
+        let resolved = self
+            .run(&format!("timeout 8 getent ahostsv4 {host}"))
+            .await?;
+        let connected = format!("timeout 5 bash -c '</dev/tcp/{host}/{port}'");
+        let inside = resolved.code == 0 && self.run(&connected).await?.code == 0;
+        Ok(Some(Reached {
+            place: format!("{host}:{port}"),
+            here,
+            resolved: resolved.code == 0,
+            inside,
+        }))
+    }
+
+    /// Leaves it a little room, and writes more.
+    async fn filled(&self) -> Result<Finding, Error> {
+        // Not what Incus says it uses: that is counted later, and a quota below what is there can
+        // neither be set nor taken back.
+        let counted = self.run("sync; du -xsk / | cut -f 1").await?;
+        let Ok(used) = counted.text.trim().parse::<u64>() else {
+            let found = format!(
+                "what is in it could not be counted: {}",
+                counted.text.trim()
+            );
+            return Ok(Finding::unknown("quota", found));
+        };
+        let state = self.incus.instance_state(self.name).await?;
+        let told = state.disk.get("root").map_or(0, |disk| disk.usage);
+        let size = told.max(used << 10) + ROOM;
+        self.resize(size).await?;
+        let count = TRIED >> 20;
+        let script = format!(
+            "dd if=/dev/urandom of=/root/probe bs=1M count={count} conv=fsync; code=$?\n\
+             rm -f /root/probe; sync; exit $code"
+        );
+        let ran = self.run(&script).await;
+        // One that is full may not let itself be removed.
+        self.resize(self.record.spec.resources.disk.bytes()).await?;
+        Ok(outcome::quota(&ran?, size, size - ROOM + TRIED))
+    }
+
+    async fn resize(&self, size: u64) -> Result<(), Error> {
+        let mut root = engine::instance(&self.engine.installation, self.record)
+            .devices
+            .remove("root")
+            .unwrap_or_default();
+        root.insert("size".into(), size.to_string());
+        let patch = InstancePatch {
+            devices: [("root".to_owned(), root)].into(),
+            ..InstancePatch::default()
+        };
+        self.incus.patch_instance(self.name, &patch).await
+    }
+}
+
+/// The host and port of a URL that may become part of a command.
+fn place(url: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split('/').next()?;
+    let (host, port) = match host.split_once(':') {
+        Some((host, port)) => (host, port.parse().ok()?),
+        None => (host, if scheme == "https" { 443 } else { 80 }),
+    };
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    (!host.is_empty() && host.chars().all(good)).then(|| (host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_host_and_a_port_and_no_shell() {
+        assert_eq!(
+            place("http://deb.debian.org/debian"),
+            Some(("deb.debian.org".into(), 80))
+        );
+        assert_eq!(
+            place("https://m.example:8443/x"),
+            Some(("m.example".into(), 8443))
+        );
+        for bad in [
+            "",
+            "deb.debian.org",
+            "http://$(reboot)/",
+            "http://a;b/",
+            "http:///x",
+        ] {
+            assert_eq!(place(bad), None, "{bad}");
+        }
+    }
+}
