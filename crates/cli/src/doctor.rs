@@ -174,3 +174,84 @@ fn drawn(answer: &Answer) -> String {
         count(Verdict::Problem)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::tests::parsed;
+
+    #[test]
+    fn what_is_found_is_drawn_with_what_to_run_below() {
+        let answer = Answer {
+            worst: Verdict::Problem,
+            findings: vec![
+                finding("engine", Verdict::Ok, "Incus 6.0.4 answers", &[]),
+                finding("subnet", Verdict::Problem, "a route clashes", &["ip route"]),
+            ],
+            fixed: vec![Repaired {
+                check: "modes",
+                ran: vec!["chmod 0600 /s".into()],
+                error: None,
+            }],
+        };
+        assert_eq!(
+            drawn(&answer),
+            "fixed    modes            chmod 0600 /s  (done)\n\
+             ok       engine           Incus 6.0.4 answers\n\
+             PROBLEM  subnet           a route clashes\n\
+             \x20                         $ ip route\n\
+             1 ok, 0 unknown, 0 warnings, 1 problems"
+        );
+    }
+
+    fn finding(check: &'static str, verdict: Verdict, found: &str, run: &[&str]) -> Finding {
+        Finding {
+            check,
+            verdict,
+            found: found.into(),
+            commands: run.iter().map(|command| (*command).to_owned()).collect(),
+            repairs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn it_is_asked_in_few_words() {
+        parsed("doctor");
+        parsed("doctor --fix --quick -o json --state-dir /s --engine unix:/i/unix.socket");
+    }
+
+    /// The same words stand in core's findings, behind values that only a server has.
+    #[test]
+    fn the_commands_of_ours_that_it_proposes_parse() {
+        let mut proposed = 0;
+        for file in SOURCES {
+            for part in file
+                .split(['"', '`'])
+                .filter(|part| part.starts_with("containarium "))
+            {
+                let line = part.split("  #").next().unwrap_or_default();
+                for line in line.split(" && ").filter(|line| !line.contains('…')) {
+                    let line = line
+                        .replace("--address {} --port {}", "--address 127.0.0.1 --port 8081")
+                        .replace("{}", "ct");
+                    parsed(line.trim_start_matches("containarium "));
+                    proposed += 1;
+                }
+            }
+        }
+        assert!(proposed >= 10, "only {proposed} were found");
+    }
+
+    const SOURCES: &[&str] = &[
+        include_str!("../../core/src/doctor.rs"),
+        include_str!("../../core/src/doctor/daemon.rs"),
+        include_str!("../../core/src/doctor/engine.rs"),
+        include_str!("../../core/src/doctor/leftovers.rs"),
+        include_str!("../../core/src/doctor/outcome.rs"),
+        include_str!("../../core/src/doctor/probe.rs"),
+        include_str!("../../core/src/doctor/secret.rs"),
+        include_str!("../../core/src/doctor/storage.rs"),
+        include_str!("../../core/src/doctor/store.rs"),
+        include_str!("../../core/src/doctor/subnet.rs"),
+    ];
+}

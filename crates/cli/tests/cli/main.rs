@@ -177,3 +177,38 @@ async fn a_bad_command_line_ends_with_2_and_help_lists_the_codes() {
         concat!("containarium ", env!("CARGO_PKG_VERSION"), "\n")
     );
 }
+
+#[tokio::test]
+async fn a_server_without_an_engine_is_told_so_and_nothing_is_made() {
+    let empty = tempfile::tempdir().unwrap();
+    let (state, socket) = (empty.path().join("state"), empty.path().join("unix.socket"));
+    let line = format!(
+        "doctor --state-dir {} --engine unix:{}",
+        state.display(),
+        socket.display()
+    );
+    let json = run("http://127.0.0.1:1", &format!("{line} -o json")).await;
+    assert_eq!(json.status.code(), Some(8), "{}", text(&json.stderr));
+    let answer: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(answer["worst"], "problem");
+    let findings = answer["findings"].as_array().unwrap();
+    let of = |check: &str| findings.iter().find(|finding| finding["check"] == check);
+    let engine = of("engine").unwrap();
+    assert_eq!(engine["verdict"], "problem");
+    assert!(engine["run"][0].is_string(), "{engine}");
+    assert_eq!(of("store").unwrap()["run"][0], "containarium init");
+    assert_eq!(of("probes").unwrap()["verdict"], "unknown");
+    for finding in findings {
+        let found = finding["found"].as_str().unwrap();
+        assert!(!found.is_empty(), "{finding}");
+    }
+
+    let table = run("http://127.0.0.1:1", &format!("{line} --quick")).await;
+    let drawn = text(&table.stdout);
+    assert!(drawn.starts_with("PROBLEM  engine"), "{drawn}");
+    assert!(
+        text(&table.stderr).starts_with("error: there "),
+        "{table:?}"
+    );
+    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0);
+}

@@ -171,7 +171,7 @@ pub(super) fn docker(ran: &Ran) -> Finding {
             ),
         )
         .run("apt-get update && apt-get install --only-upgrade 'incus*' 'lxc*' 'liblxc*'")
-        .run("systemctl restart incus  # then `containarium stop` and `start` of each container");
+        .run("systemctl restart incus  # then stop and start each container");
     }
     Finding::problem(
         "docker",

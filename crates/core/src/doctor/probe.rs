@@ -226,6 +226,14 @@ impl Probe<'_> {
     }
 
     async fn tried(&self, findings: &mut Vec<Finding>) {
+        // A login works before the name service and Docker do. That some unit failed is no matter.
+        let booted = self.run("systemctl is-system-running --wait").await;
+        if let Err(e) = booted {
+            findings.push(Finding::warning(
+                "boot",
+                format!("it does not come up whole: {e}"),
+            ));
+        }
         findings.push(match self.run(ESCAPE).await {
             Ok(ran) => outcome::escape(&ran),
             Err(e) => Finding::unknown("quota-escape", e.to_string()),

@@ -20,7 +20,13 @@ pub(super) async fn examine(incus: &Client, here: &Installation) -> Vec<Finding>
         incus.storage_pool_resources(&here.pool)
     );
     let mut findings = Vec::new();
+    let mounted = incus
+        .socket()
+        .with_file_name("storage-pools")
+        .join(&here.pool);
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     match &pool {
+        Ok(pool) if read_only(&mounts, &mounted) => findings.push(stuck(pool)),
         Ok(pool) => findings.push(driver(pool)),
         Err(e) => findings.push(
             Finding::problem(DRIVER, format!("storage pool {}: {e}", here.pool))
@@ -41,6 +47,31 @@ pub(super) async fn examine(incus: &Client, here: &Installation) -> Vec<Finding>
         (Ok(_), Err(_)) => {}
     }
     findings
+}
+
+/// The kernel takes a file system out of use when its disk failed it, or was full below it.
+fn read_only(mounts: &str, at: &Path) -> bool {
+    mounts.lines().any(|line| {
+        let mut fields = line.split(' ').skip(1);
+        fields.next().is_some_and(|place| Path::new(place) == at)
+            && fields
+                .nth(1)
+                .is_some_and(|options| options.split(',').any(|option| option == "ro"))
+    })
+}
+
+fn stuck(pool: &StoragePool) -> Finding {
+    Finding::problem(
+        DRIVER,
+        format!(
+            "pool {} ({}) was made read-only by the kernel, because its disk failed or was full \
+             below it: nothing in containers can be written. With room again, it comes back when \
+             Incus is stopped and started, and the containers with it",
+            pool.name, pool.driver
+        ),
+    )
+    .run("dmesg --level=err,crit | tail -n 20")
+    .run("systemctl stop incus.socket incus && systemctl start incus  # stops every container")
 }
 
 fn driver(pool: &StoragePool) -> Finding {
@@ -141,6 +172,22 @@ mod tests {
             "{}",
             dir.found
         );
+    }
+
+    #[test]
+    fn a_pool_that_the_kernel_gave_up_is_found() {
+        let mounts = |options: &str| {
+            format!(
+                "/dev/sda1 / ext4 rw 0 0\n/dev/loop0 /i/storage-pools/ct btrfs {options},discard=async 0 0\n"
+            )
+        };
+        let at = Path::new("/i/storage-pools/ct");
+        assert!(read_only(&mounts("ro,relatime"), at));
+        assert!(!read_only(&mounts("rw,relatime"), at));
+        assert!(!read_only(
+            &mounts("ro"),
+            Path::new("/i/storage-pools/other")
+        ));
     }
 
     #[test]

@@ -11,11 +11,11 @@ use serde_json::json;
 use crate::{SOON, start};
 
 /// Files that fill a file system, gone when dropped.
-struct Ballast(Vec<PathBuf>);
+pub(crate) struct Ballast(Vec<PathBuf>);
 
 impl Ballast {
     /// Takes all that is free, in ever smaller pieces.
-    fn in_dir(dir: &Path) -> Self {
+    pub(crate) fn in_dir(dir: &Path) -> Self {
         let mut ballast = Self(Vec::new());
         for size in [
             "16G", "4G", "1G", "256M", "64M", "16M", "4M", "1M", "64K", "4K",

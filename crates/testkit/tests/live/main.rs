@@ -11,6 +11,7 @@ use containarium_testkit::{Bed, Login, TestDaemon, wait_for};
 
 mod choices;
 mod docker;
+mod doctor;
 mod engine;
 mod facts;
 mod full;
