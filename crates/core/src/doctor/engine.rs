@@ -97,10 +97,10 @@ fn judge(answer: Result<&Server, &Error>, socket: &Path, systemd: bool) -> Findi
             ),
             "restart",
         ),
-        Err(e @ Error::Timeout { .. }) => start(
+        Err(e @ (Error::Timeout { .. } | Error::Protocol(_))) => start(
             Finding::problem(
                 CHECK,
-                format!("Incus at {socket} hangs: {e}; containers go on"),
+                format!("Incus at {socket} does not answer: {e}; containers go on"),
             ),
             "restart",
         ),

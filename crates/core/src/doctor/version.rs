@@ -15,12 +15,11 @@ struct Package {
 }
 
 pub(super) async fn examine(version: &str) -> Finding {
-    let mut package = None;
-    for name in ["incus-base", "incus"] {
-        if let Ok(said) = command::ask("apt-cache", &["policy", name]).await {
-            package = package.or_else(|| policy(name, &said));
-        }
-    }
+    let asked = command::ask("apt-cache", &["policy", "incus-base", "incus"]).await;
+    let package = asked.ok().and_then(|said| {
+        let (base, whole) = said.split_once("\nincus:").unwrap_or((&said, &said));
+        policy("incus-base", base).or_else(|| policy("incus", whole))
+    });
     judge(version, package.as_ref())
 }
 

@@ -21,6 +21,7 @@ use crate::{SOON, full::Ballast, start};
 /// A state directory like the bed's, so that locks and modes are its own.
 fn copied(bed: &Bed) -> tempfile::TempDir {
     let state = tempfile::tempdir().unwrap();
+    run(&format!("chmod 0700 {}", state.path().display()));
     for file in std::fs::read_dir(&bed.state).unwrap() {
         let file = file.unwrap();
         if file.file_type().unwrap().is_file() {
@@ -393,7 +394,6 @@ async fn a_limit_that_is_low_and_a_file_that_is_open_are_repaired() {
     std::fs::write(limit, "8191").unwrap();
     let secret = state.path().join("jwt.secret");
     std::fs::write(&secret, "0123456789012345678901234567890123456789").unwrap();
-    run(&format!("chmod 0700 {}", state.path().display()));
     run(&format!("chmod 0644 {}", secret.display()));
 
     let before = quick(&bed, state.path()).await;
