@@ -20,6 +20,7 @@ mod disk;
 mod engine;
 mod finding;
 mod firewall;
+mod host_ports;
 mod ids;
 mod inotify;
 mod iptables;
@@ -126,13 +127,15 @@ impl Doctor {
 
     /// What stands between containers and the world.
     async fn network(&self, installation: Option<&Installation>) -> Vec<Finding> {
-        let (subnet, firewall) = tokio::join!(
+        let (subnet, firewall, ports) = tokio::join!(
             subnet::examine(installation),
-            firewall::examine(installation)
+            firewall::examine(installation),
+            host_ports::examine(installation),
         );
         let mut findings = vec![subnet];
         findings.extend(bridge::examine(installation));
         findings.extend(firewall);
+        findings.extend(ports);
         findings.extend(mtu::examine(installation));
         findings
     }

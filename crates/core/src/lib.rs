@@ -8,6 +8,7 @@ mod create;
 pub mod doctor;
 mod engine;
 mod error;
+pub mod host_ports;
 mod installation;
 mod login;
 mod power;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use containarium_core::{
-    Containarium, Incus, Store, StoreError,
+    Containarium, Incus, Store, StoreError, host_ports,
     secret::{self, NoSecret, SecretSource},
 };
 use secrecy::ExposeSecret as _;
@@ -106,6 +106,11 @@ impl Daemon {
             .await
             .map_err(|source| ServeError::Bind { address, source })?;
         let store = Store::open(&config.state_dir)?;
+        let name = store.installation().await?.name;
+        // Its rules are gone after a reboot, and after somebody flushed everybody's.
+        if let Err(why) = host_ports::close(&name).await {
+            tracing::warn!(why, "this host's own ports stay open to containers");
+        }
         let incus = Incus::unix(config.engine);
         let service = Containarium::open(store, &incus).await?;
         let router = router(service.clone(), secret);

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Installation, Store, StoreError,
     engine::{self, Engine, INSTALL_TAG},
+    host_ports,
 };
 
 /// What a person decides about an installation.
@@ -87,6 +88,13 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
     store.set_installation(&installation).await?;
     pool::make(&incus, &installation, ask, report).await?;
     network(&incus, &installation, ask, report).await?;
+    match host_ports::close(&installation.name).await {
+        Ok(true) => report("this host's own ports: closed to containers, but for names"),
+        Ok(false) => {}
+        Err(why) => report(&format!(
+            "WARNING: this host's own ports stay open to containers: {why}"
+        )),
+    }
     Ok(installation)
 }
 

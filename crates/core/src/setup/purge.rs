@@ -4,7 +4,7 @@
 use containarium_incus::{Client, Error as Incus};
 
 use super::{Report, SetupError, While as _};
-use crate::{Installation, engine::INSTALL_TAG};
+use crate::{Installation, engine::INSTALL_TAG, host_ports};
 
 /// Removes everything that carries the installation's tag. `typed` must be its name.
 pub async fn purge(
@@ -30,6 +30,10 @@ pub async fn purge(
         }
         Ok(_) | Err(Incus::NotFound(_)) => {}
         Err(other) => return Err(other).doing("looking for the project"),
+    }
+    // It matches nothing once the bridge is gone, so that it stays is no reason to stop.
+    if let Err(why) = host_ports::open(name).await {
+        report(&format!("the rules for this host's own ports stay: {why}"));
     }
     match incus.network(name).await {
         Ok(found) if ours(&found.config) => {
