@@ -149,7 +149,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        assert_eq!(proposed, 8 + 3 * 3);
+        assert_eq!(proposed, 8 + 4 * 3);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) struct Doctor {
     /// left to you
     #[arg(long)]
     pub(crate) fix: bool,
-    /// Make no container: a second instead of ten
+    /// Make no container; what only that shows stays unknown
     #[arg(long)]
     pub(crate) quick: bool,
     /// The address of the daemon

@@ -212,7 +212,7 @@ impl Hint {
             ),
             Self::Init => Form::Sentence("on the server, run `containarium init`".into()),
             Self::CheckEngine => Form::Sentence(
-                "look at the engine on the server with `incus info`, then try again".into(),
+                "on the server, `containarium doctor` says what is wrong; then try again".into(),
             ),
             Self::Write { field, example } => {
                 Form::Sentence(format!("write `{field}` like {example}"))

@@ -80,7 +80,7 @@ impl Doctor {
 
         report("looking at Incus, this host and its network");
         let (engine, host, network) = tokio::join!(
-            engine::examine(&incus, installation, &store),
+            engine::examine(&incus, &self.engine, installation, &store),
             self.host(installation),
             self.network(installation),
         );

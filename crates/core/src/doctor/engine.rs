@@ -17,12 +17,13 @@ pub(super) struct Engine {
 
 pub(super) async fn examine(
     incus: &Client,
+    socket: &Path,
     installation: Option<&Installation>,
     store: &Looked,
 ) -> Engine {
     let systemd = Path::new("/run/systemd/system").exists();
     let answer = incus.server().await;
-    let mut findings = vec![judge(answer.as_ref(), incus.socket(), systemd)];
+    let mut findings = vec![judge(answer.as_ref(), socket, systemd)];
     let server = match answer {
         Ok(server) if server.is_trusted() => server,
         Ok(_) | Err(_) => {
@@ -39,7 +40,7 @@ pub(super) async fn examine(
     findings.push(version::examine(&server.environment.server_version).await);
     if let Some(here) = installation {
         let (storage, left) = tokio::join!(
-            storage::examine(incus, here),
+            storage::examine(incus, socket, here),
             leftovers::examine(incus, here, store.store.as_ref()),
         );
         findings.extend(storage);
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn an_incus_that_is_away_says_how_to_start_it() {
         let away = |kind: std::io::ErrorKind| Error::Unreachable {
-            socket: "/s".into(),
+            engine: "/s".into(),
             source: kind.into(),
         };
         let socket = Path::new("/s");

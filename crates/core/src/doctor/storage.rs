@@ -14,16 +14,13 @@ use crate::{
 const DRIVER: &str = "storage";
 const SPACE: &str = "storage-space";
 
-pub(super) async fn examine(incus: &Client, here: &Installation) -> Vec<Finding> {
+pub(super) async fn examine(incus: &Client, socket: &Path, here: &Installation) -> Vec<Finding> {
     let (pool, space) = tokio::join!(
         incus.storage_pool(&here.pool),
         incus.storage_pool_resources(&here.pool)
     );
     let mut findings = Vec::new();
-    let mounted = incus
-        .socket()
-        .with_file_name("storage-pools")
-        .join(&here.pool);
+    let mounted = socket.with_file_name("storage-pools").join(&here.pool);
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     match &pool {
         Ok(pool) if read_only(&mounts, &mounted) => findings.push(stuck(pool)),
