@@ -13,6 +13,7 @@
 mod apparmor;
 mod bridge;
 mod cgroup;
+mod chain;
 mod clock;
 mod command;
 mod daemon;

@@ -1,6 +1,6 @@
 //! Reads what `iptables-save` prints. Only what decides about a packet.
 
-use super::firewall::{About, Ask, Chain, Hook, Rule, Then};
+use super::chain::{About, Ask, Chain, Hook, Rule, Then};
 use crate::setup::subnet::Subnet;
 
 /// The chains of one table, under the name it is known by.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::firewall::{About, Ask, Chain, Hook, Rule, Then};
+use super::chain::{About, Ask, Chain, Hook, Rule, Then};
 use crate::setup::subnet::Subnet;
 
 /// What was read.

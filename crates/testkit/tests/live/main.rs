@@ -23,6 +23,7 @@ mod reference;
 mod restart;
 mod ssh_keys;
 mod system;
+mod traps;
 
 /// How long what a failure left may still be seen.
 const SOON: Duration = Duration::from_secs(30);
