@@ -10,9 +10,9 @@ use std::net::Ipv4Addr;
 use super::{
     Finding,
     chain::{Chain, Hook, Packet, walk},
-    command, iptables, mtu, nft,
+    command, iptables, nft,
 };
-use crate::Installation;
+use crate::{Installation, setup::routes};
 
 const OUT: &str = "forward";
 const NAMES: &str = "name-server";
@@ -21,7 +21,7 @@ pub(super) async fn examine(installation: Option<&Installation>) -> Vec<Finding>
     let Some(here) = installation else {
         return Vec::new();
     };
-    let uplink = mtu::uplink().unwrap_or_else(|| "uplink".into());
+    let uplink = routes::uplink().unwrap_or_else(|| "uplink".into());
     match rules().await {
         Ok(chains) => judge(here, &uplink, &chains),
         Err(why) => vec![

@@ -1,39 +1,20 @@
 //! The size of packets: a bridge that sends larger ones than the uplink takes makes downloads hang
 //! wherever somebody drops the messages that would say so.
 
-use std::path::Path;
-
-use super::{Finding, line_of};
-use crate::Installation;
+use super::Finding;
+use crate::{Installation, setup::routes};
 
 const CHECK: &str = "mtu";
 
 pub(super) fn examine(installation: Option<&Installation>) -> Option<Finding> {
     let here = installation?;
-    let mtu = |link: &str| line_of(Path::new("/sys/class/net").join(link).join("mtu"));
-    let Some(uplink) = uplink() else {
+    let Some(uplink) = routes::uplink() else {
         return Some(Finding::unknown(CHECK, "this host has no default route"));
     };
-    Some(match (mtu(&here.name), mtu(&uplink)) {
-        (Ok(bridge), Ok(up)) => match (bridge.parse(), up.parse()) {
-            (Ok(bridge), Ok(up)) => judge(&here.name, bridge, &uplink, up),
-            (_, _) => Finding::unknown(CHECK, format!("`{bridge}` and `{up}` are no numbers")),
-        },
-        (Err(why), _) | (_, Err(why)) => Finding::unknown(CHECK, why),
-    })
-}
-
-/// The link of the default route.
-pub(super) fn uplink() -> Option<String> {
-    let routes = std::fs::read_to_string("/proc/net/route").ok()?;
-    default_link(&routes)
-}
-
-fn default_link(routes: &str) -> Option<String> {
-    routes.lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        (*fields.get(1)? == "00000000" && *fields.get(7)? == "00000000")
-            .then(|| fields.first().map(|link| (*link).to_owned()))?
+    Some(match (routes::mtu(&here.name), routes::mtu(&uplink)) {
+        (Some(bridge), Some(up)) => judge(&here.name, bridge, &uplink, up),
+        (None, _) => Finding::unknown(CHECK, format!("there is no link `{}`", here.name)),
+        (_, None) => Finding::unknown(CHECK, format!("there is no link `{uplink}`")),
     })
 }
 
@@ -65,14 +46,5 @@ mod tests {
         assert!(judge("ct", 1500, "eth0", 1500).commands.is_empty());
         let narrow = judge("ct", 1500, "wg0", 1420);
         assert_eq!(narrow.commands, ["incus network set ct bridge.mtu=1420"]);
-    }
-
-    #[test]
-    fn the_uplink_is_the_default_routes() {
-        let routes = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
-             ct\t0000400A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
-             eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
-        assert_eq!(default_link(routes).as_deref(), Some("eth0"));
-        assert_eq!(default_link("Iface\n"), None);
     }
 }

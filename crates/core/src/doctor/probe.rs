@@ -98,9 +98,13 @@ pub(super) async fn examine(
     };
     // Making it is not interrupted: Incus would go on with it.
     let mut findings = Vec::new();
-    if probe.made(&mut findings).await {
-        let tried = cancel.run_until_cancelled(probe.tried(&mut findings)).await;
-        if tried.is_none() {
+    if let Some(made) = probe.made(&mut findings).await {
+        let tried = async {
+            if probe.booted(made, &mut findings).await {
+                probe.tried(&mut findings).await;
+            }
+        };
+        if cancel.run_until_cancelled(tried).await.is_none() {
             findings.push(Finding::unknown("probes", "interrupted"));
         }
     }
@@ -174,8 +178,9 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// Makes and starts it, timed; false where there is nothing to go on with.
-    async fn made(&self, findings: &mut Vec<Finding>) -> bool {
+    /// Makes and starts it; how long the making took and when it was started, or `None` where there
+    /// is nothing to go on with.
+    async fn made(&self, findings: &mut Vec<Finding>) -> Option<(Duration, Instant)> {
         let mut post = engine::instance(&self.engine.installation, self.record);
         post.name = self.name.to_owned();
         post.description = "Containarium: `doctor` tries things in it and removes it".into();
@@ -191,7 +196,7 @@ impl Probe<'_> {
         };
         if let Err(e) = made.await {
             findings.push(failed("made", &e));
-            return false;
+            return None;
         }
         let took = begun.elapsed();
         let begun = Instant::now();
@@ -202,8 +207,17 @@ impl Probe<'_> {
         };
         if let Err(e) = started.await {
             findings.push(failed("started", &e));
-            return false;
+            return None;
         }
+        Some((took, begun))
+    }
+
+    /// Waits for its greeting; false where there is none.
+    async fn booted(
+        &self,
+        (took, begun): (Duration, Instant),
+        findings: &mut Vec<Finding>,
+    ) -> bool {
         let deadline = tokio::time::Instant::now() + BOOT;
         if login::banner(self.record.address, deadline).await {
             findings.push(outcome::clone(took, Some(begun.elapsed())));

@@ -79,7 +79,13 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
         Ok(known) => return Err(SetupError::WrongName(known.name)),
         Err(StoreError::NotInitialised) => {
             pool::check(ask, &incus).await?;
-            decide(ask, &incus).await?
+            let chosen = decide(ask, &incus).await?;
+            report(&format!(
+                "user ids: from {} up, room for {} containers (the upper half of root's range in \
+                 /etc/subuid; the lower is Incus's)",
+                chosen.uid_first, chosen.uid_ranges
+            ));
+            chosen
         }
         Err(other) => return Err(other.into()),
     };
@@ -263,7 +269,7 @@ async fn network(
             Ok(())
         }
         Err(Incus::NotFound(_)) => {
-            let config = tagged(
+            let mut config = tagged(
                 installation,
                 [
                     ("ipv4.address", subnet.clone()),
@@ -272,6 +278,11 @@ async fn network(
                     ("ipv6.address", "none".into()),
                 ],
             );
+            // Larger packets than the uplink takes make downloads hang where nobody says so.
+            let narrow = routes::uplink().and_then(|link| routes::mtu(&link));
+            if let Some(mtu) = narrow.filter(|mtu| *mtu < 1500) {
+                config.insert("bridge.mtu".into(), mtu.to_string());
+            }
             let post = NetworkPost {
                 name: name.clone(),
                 kind: "bridge".into(),

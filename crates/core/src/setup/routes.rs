@@ -40,6 +40,28 @@ pub(crate) async fn of_this_host() -> Result<Vec<Route>, String> {
         .map_err(|e| format!("/proc/net/route: {e}"))
 }
 
+/// The link of the default route.
+pub(crate) fn uplink() -> Option<String> {
+    let routes = std::fs::read_to_string("/proc/net/route").ok()?;
+    default_link(&routes)
+}
+
+fn default_link(routes: &str) -> Option<String> {
+    routes.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        (*fields.get(1)? == "00000000" && *fields.get(7)? == "00000000")
+            .then(|| fields.first().map(|link| (*link).to_owned()))?
+    })
+}
+
+/// The largest packet that a link takes; `None` where there is no such link.
+pub(crate) fn mtu(link: &str) -> Option<u32> {
+    let file = std::path::Path::new("/sys/class/net")
+        .join(link)
+        .join("mtu");
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
 #[derive(Deserialize)]
 struct Line {
     dst: String,
@@ -126,5 +148,14 @@ mod tests {
             routes,
             [route("192.0.2.0/24", "eth0"), route("10.64.0.0/16", "vpn0")]
         );
+    }
+
+    #[test]
+    fn the_uplink_is_the_default_routes() {
+        let routes = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+             ct\t0000400A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+             eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
+        assert_eq!(default_link(routes).as_deref(), Some("eth0"));
+        assert_eq!(default_link("Iface\n"), None);
     }
 }

@@ -145,6 +145,18 @@ async fn a_disk_and_a_subnet_that_were_chosen_are_used_and_stay() {
         assert_eq!(pool.driver, "btrfs");
         let bridge = second.incus().network(&second.name).await.unwrap();
         assert_eq!(bridge.config["ipv4.address"], "10.253.7.1/24");
+        let uplink = run(
+            "sh",
+            &["-c", "ip -j route get 198.51.100.1 | jq -r '.[0].dev'"],
+        );
+        let mtu = |link: &str| -> u32 {
+            let text = std::fs::read_to_string(format!("/sys/class/net/{link}/mtu")).unwrap();
+            text.trim().parse().unwrap()
+        };
+        assert!(
+            mtu(&second.name) <= mtu(&uplink),
+            "packets that the uplink does not take"
+        );
         assert_eq!(
             bridge.config["ipv4.dhcp.ranges"],
             "10.253.7.129-10.253.7.254"
