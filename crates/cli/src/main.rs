@@ -9,9 +9,9 @@ mod contexts;
 mod create;
 mod daemon;
 mod delete;
+mod doctor;
 #[cfg(test)]
 mod documented;
-mod doctor;
 mod engine_socket;
 mod failure;
 mod get;

@@ -158,11 +158,11 @@ struct Looked {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use crate::Installation;
 
     /// What `init` leaves on an empty machine.
-    pub(super) fn installation() -> Installation {
+    pub(crate) fn installation() -> Installation {
         Installation {
             id: "01".into(),
             name: "ct".into(),

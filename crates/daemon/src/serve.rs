@@ -106,9 +106,9 @@ impl Daemon {
             .await
             .map_err(|source| ServeError::Bind { address, source })?;
         let store = Store::open(&config.state_dir)?;
-        let name = store.installation().await?.name;
+        let installation = store.installation().await?;
         // Its rules are gone after a reboot, and after somebody flushed everybody's.
-        if let Err(why) = host_ports::close(&name).await {
+        if let Err(why) = host_ports::close(&installation).await {
             tracing::warn!(why, "this host's own ports stay open to containers");
         }
         let incus = Incus::unix(config.engine);

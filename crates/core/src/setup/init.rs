@@ -94,7 +94,7 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
     store.set_installation(&installation).await?;
     pool::make(&incus, &installation, ask, report).await?;
     network(&incus, &installation, ask, report).await?;
-    match host_ports::close(&installation.name).await {
+    match host_ports::close(&installation).await {
         Ok(true) => report("this host's own ports: closed to containers, but for names"),
         Ok(false) => {}
         Err(why) => report(&format!(
