@@ -172,6 +172,8 @@ pub(crate) mod tests {
             uid_first: 501_022_720,
             uid_ranges: 7000,
             default_image: "local:debian/12".parse().unwrap(),
+            ssh_port: 22,
+            simulated: false,
         }
     }
 }

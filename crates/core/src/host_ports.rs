@@ -44,7 +44,7 @@ table inet {table} {{
 /// where they are only simulated. An error says why it could not be done.
 pub async fn close(here: &Installation) -> Result<bool, String> {
     // Incus in memory has its containers on loopback, behind no bridge.
-    if here.gateway.is_loopback() {
+    if here.simulated || here.gateway.is_loopback() {
         return Ok(false);
     }
     nft(&rules(&here.name)).await.map(|()| true)

@@ -63,6 +63,7 @@ impl Simulated {
         let installation = Installation {
             id: Ulid::generate().to_string(),
             name: NAME.into(),
+            pool: NAME.into(),
             gateway: sim.gateway(),
             prefix: PREFIX,
             uid_first: 1_000_000,

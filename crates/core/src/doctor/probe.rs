@@ -219,7 +219,8 @@ impl Probe<'_> {
         findings: &mut Vec<Finding>,
     ) -> bool {
         let deadline = tokio::time::Instant::now() + BOOT;
-        if login::banner(self.record.address, deadline).await {
+        let sshd = self.engine.installation.at(self.record.address, 22);
+        if login::banner(sshd, deadline).await {
             findings.push(outcome::clone(took, Some(begun.elapsed())));
             return true;
         }
