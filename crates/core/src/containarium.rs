@@ -52,6 +52,7 @@ impl Containarium {
                 closing: CancellationToken::new(),
             }),
         };
+        this.inner.engine.keep_quotas();
         this.recover().await?;
         Ok(this)
     }

@@ -34,6 +34,7 @@ mod mtu;
 mod nft;
 mod outcome;
 mod probe;
+mod quota_counting;
 mod repair;
 mod secret;
 mod storage;
@@ -86,6 +87,7 @@ impl Doctor {
             self.network(installation),
         );
         findings.extend(engine.findings);
+        findings.extend(installation.and_then(|here| quota_counting::examine(&self.engine, here)));
         findings.extend(host);
         findings.extend(network);
         findings.push(store.finding);

@@ -12,7 +12,7 @@ use containarium_incus::{
     StateChange, StatusCode,
 };
 
-use crate::{Installation, Record, installation::UIDS};
+use crate::{Installation, Record, installation::UIDS, quota_counting::QuotaCounting};
 
 pub(crate) mod login_keys;
 
@@ -129,10 +129,28 @@ impl Engine {
         if state != Some(State::Stopped) {
             self.kill(instance).await?;
         }
+        self.keep_quotas();
         match self.incus.delete_instance(instance).await {
             Ok(operation) => self.incus.wait(&operation, REMOVE).await.map(drop),
             Err(Error::NotFound(_)) => Ok(()),
             Err(other) => Err(other),
+        }
+    }
+
+    /// Sees to it that a deletion does not end every container's disk quota.
+    pub(crate) fn keep_quotas(&self) {
+        let socket = self.incus.socket();
+        let counting = socket.and_then(|socket| QuotaCounting::of(socket, &self.installation.pool));
+        let Some(counting) = counting else { return };
+        if let Err(e) = counting.keep() {
+            let command = counting.command();
+            tracing::warn!(error = %e, %command, "a large deletion may end all disk quotas");
+        }
+        if counting.is_lost() {
+            let mount = counting.mount.display();
+            tracing::error!(
+                "btrfs has stopped counting and no disk quota holds: run `btrfs quota rescan -w {mount}`"
+            );
         }
     }
 

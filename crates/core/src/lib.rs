@@ -13,6 +13,7 @@ mod installation;
 mod login;
 mod power;
 mod principal;
+mod quota_counting;
 mod read;
 mod remove;
 pub mod secret;

@@ -1,10 +1,11 @@
-//! What `--fix` does: kernel settings and file modes. Each can be taken back with one command, and
+//! What `--fix` does: kernel settings, file modes, btrfs's counting. Nothing is lost by any of it, and
 //! none touches what is somebody else's: firewall rules, packages and disks are left to a person.
 
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use serde::Serialize;
 /// Where our kernel settings are kept over a reboot; `scripts/install-engine` uses the same.
 const SYSCTL_FILE: &str = "/etc/sysctl.d/60-containarium.conf";
 
-/// A change that is safe and can be taken back.
+/// A change that is safe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Repair {
     /// Raises a setting of the kernel, now and at every boot.
@@ -28,6 +29,11 @@ pub enum Repair {
         path: PathBuf,
         /// What shall be left.
         mode: u32,
+    },
+    /// Makes btrfs count anew what every container uses.
+    Rescan {
+        /// Where it is mounted.
+        mount: PathBuf,
     },
 }
 
@@ -53,6 +59,7 @@ impl Repair {
                 format!("echo {key}={value} >> {SYSCTL_FILE}"),
             ],
             Self::Mode { path, mode } => vec![format!("chmod {mode:04o} {}", path.display())],
+            Self::Rescan { mount } => vec![format!("btrfs quota rescan -w {}", mount.display())],
         }
     }
 
@@ -69,6 +76,17 @@ impl Repair {
                     Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
                     done => done,
                 }
+            }
+            Self::Rescan { mount } => {
+                let done = Command::new("btrfs")
+                    .args(["quota", "rescan", "-w"])
+                    .arg(mount)
+                    .output()?;
+                if done.status.success() {
+                    return Ok(());
+                }
+                let why = String::from_utf8_lossy(&done.stderr);
+                Err(io::Error::other(why.trim().to_owned()))
             }
         }
     }

@@ -19,6 +19,7 @@ mod mcp;
 mod metrics;
 mod neighbours;
 mod power;
+mod quotas;
 mod reference;
 mod restart;
 mod ssh_keys;
