@@ -12,6 +12,7 @@ use crate::{
     delete::Delete,
     failure::{EXIT_CODES, Failure},
     get::Get,
+    image::Image,
     info::Info,
     init::Init,
     list::List,
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Login(Login),
     Context(Context),
     Version(Version),
+    Image(Image),
     Mcp(Mcp),
     Completions(Completions),
     Token(Token),
@@ -81,6 +83,7 @@ impl Cli {
             Command::Login(login) => login.run(&connect, output).await,
             Command::Context(context) => context.run(output),
             Command::Version(version) => version.run(output),
+            Command::Image(image) => image.run(&connect.client()?, output).await,
             Command::Mcp(mcp) => mcp.run(&connect).await,
             Command::Completions(completions) => completions.run(),
             Command::Token(token) => token.run(connect.token_file.as_deref(), output).await,
@@ -143,7 +146,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        assert_eq!(proposed, 6 + 2 * 3);
+        assert_eq!(proposed, 6 + 4 * 3);
     }
 
     #[test]

@@ -6,13 +6,16 @@ use std::{
 };
 
 use clap::Args;
+use containarium_contract::ImageRef;
 use containarium_core::{
+    images::ImageError,
     secret,
     setup::{self, SetupError},
 };
 
 use crate::{
     failure::{Exit, Failure},
+    image_remotes::ImageRemotes,
     place::Place,
 };
 
@@ -22,6 +25,13 @@ pub(crate) struct Init {
     /// The installation's name, and that of everything of it in Incus
     #[arg(long, env = "CONTAINARIUM_NAME", default_value = "containarium")]
     pub(crate) name: String,
+    /// What a create without an image gets, and what is prepared now [default: that of the last
+    /// time; at first images:ubuntu/24.04 where its server can be reached, else this host's own
+    /// release, built from its package mirror]
+    #[arg(long, env = "CONTAINARIUM_IMAGE")]
+    pub(crate) image: Option<ImageRef>,
+    #[command(flatten)]
+    pub(crate) image_remotes: ImageRemotes,
     #[command(flatten)]
     pub(crate) place: Place,
 }
@@ -32,6 +42,8 @@ impl Init {
             name: self.name,
             state_dir: self.place.state.state_dir,
             engine: self.place.engine.path(),
+            image: self.image,
+            remotes: self.image_remotes.into(),
         };
         let begun = Instant::now();
         let state_dir = ask.state_dir.clone();
@@ -62,9 +74,16 @@ pub(crate) fn refused(error: SetupError) -> Failure {
         | SetupError::NoSubnet
         | SetupError::NoUids(_)
         | SetupError::Host { .. } => Exit::Missing,
-        SetupError::Name(_) | SetupError::WrongName(_) => Exit::Usage,
+        SetupError::Name(_)
+        | SetupError::WrongName(_)
+        | SetupError::Image(ImageError::NotAllowed { .. } | ImageError::Unfit { .. }) => {
+            Exit::Usage
+        }
         SetupError::Foreign { .. } => Exit::Conflict,
-        SetupError::Command { .. } | SetupError::Store(_) => Exit::Other,
+        SetupError::Image(ImageError::Unknown(_) | ImageError::Unreachable { .. }) => {
+            Exit::Unreachable
+        }
+        SetupError::Command { .. } | SetupError::Image(_) | SetupError::Store(_) => Exit::Other,
     };
     Failure::new(exit, error.to_string())
 }

@@ -55,6 +55,10 @@ pub enum Hint {
     CreateFrom(Username, ImageRef),
     /// Create with a disk of this size.
     CreateWithDisk(Username, ByteSize),
+    /// See which images there are.
+    ListImages,
+    /// Make another image the default.
+    OtherDefault,
     /// Make a token that may.
     MintToken,
     /// Prepare the engine.
@@ -155,6 +159,14 @@ impl Hint {
                     json!({ "username": u, "resources": { "disk": disk } })
                 ),
             ),
+            Self::ListImages => Form::Sentence(
+                "see which images there are: `containarium image list`, or GET /v1/images".into(),
+            ),
+            Self::OtherDefault => Form::Sentence(
+                "make another one the default first, on the server, such as `containarium init \
+                 --image images:debian/13`"
+                    .into(),
+            ),
             Self::MintToken => Form::Sentence(
                 "on the server, run `containarium token generate --username admin --roles admin \
                  --expiry 24h`"
@@ -182,6 +194,8 @@ impl Hint {
             Self::StopForce(alice.clone()),
             Self::DeleteForce(alice.clone()),
             Self::CreateWithDisk(alice.clone(), ByteSize::from_bytes(4 << 30)),
+            Self::ListImages,
+            Self::OtherDefault,
             Self::MintToken,
             Self::Init,
             Self::CheckEngine,
@@ -201,6 +215,8 @@ impl Hint {
                 | Self::DeleteForce(_)
                 | Self::CreateFrom(..)
                 | Self::CreateWithDisk(..)
+                | Self::ListImages
+                | Self::OtherDefault
                 | Self::MintToken
                 | Self::Init
                 | Self::CheckEngine

@@ -10,6 +10,7 @@ mod container;
 mod endpoint;
 mod hint;
 mod image_ref;
+mod images;
 mod input;
 mod label;
 mod metrics;
@@ -29,6 +30,10 @@ pub use container::{
 pub use endpoint::{Effect, Endpoint, Method, Spec};
 pub use hint::{Face, Hint};
 pub use image_ref::ImageRef;
+pub use images::{
+    DeleteImage, Image, ImageDeleted, ImageList, ImagePrepared, ImageProgress, ImageState,
+    ListImages, PrepareImage,
+};
 pub use input::{accept, read_text};
 pub use label::{LabelFilter, LabelKey, LabelValue};
 pub use metrics::{GetMetrics, ListMetrics, Metrics, MetricsAnswer};

@@ -7,6 +7,7 @@ mod containarium;
 mod create;
 mod engine;
 mod error;
+pub mod images;
 mod installation;
 mod login;
 mod power;
@@ -20,7 +21,7 @@ pub mod token;
 
 pub use containarium_incus::Client as Incus;
 
-pub use access::{Decision, decide, may_ever};
+pub use access::{Decision, decide, decide_shared, may_ever};
 pub use containarium::Containarium;
 pub use error::Error;
 pub use installation::Installation;

@@ -2,15 +2,15 @@
 //! `containarium init`; not part of the daemon.
 
 mod base_image;
+mod images;
 mod init;
-mod prepare;
 mod purge;
 mod subnet;
 mod uids;
 
 use std::{fmt, io};
 
-use crate::StoreError;
+use crate::{StoreError, images::ImageError};
 
 pub use init::{Init, init};
 pub use purge::purge;
@@ -73,6 +73,9 @@ pub enum SetupError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no image to make containers from.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

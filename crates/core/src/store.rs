@@ -59,6 +59,7 @@ CREATE INDEX operations_of_container ON operations (container);
 #[derive(Clone, Debug)]
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
+    dir: Arc<Path>,
 }
 
 /// Why the store did not do what it was asked.
@@ -127,7 +128,13 @@ impl Store {
         }
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
+            dir: dir.into(),
         })
+    }
+
+    /// The state directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Runs `work` off the async threads, because a durable write waits for the disk.

@@ -8,6 +8,7 @@ use std::{
 
 use containarium_core::{
     Containarium, Incus, Store, StoreError,
+    images::Remotes,
     secret::{self, NoSecret, SecretSource},
 };
 use secrecy::ExposeSecret as _;
@@ -36,6 +37,8 @@ pub struct Config {
     pub engine: PathBuf,
     /// Whether other machines may be listened to with TLS only.
     pub require_tls: bool,
+    /// Where images may come from.
+    pub remotes: Remotes,
 }
 
 /// Why a daemon does not start.
@@ -107,7 +110,7 @@ impl Daemon {
             .map_err(|source| ServeError::Bind { address, source })?;
         let store = Store::open(&config.state_dir)?;
         let incus = Incus::unix(config.engine);
-        let service = Containarium::open(store, &incus).await?;
+        let service = Containarium::open(store, &incus, config.remotes).await?;
         let router = router(service.clone(), secret);
         Ok(Self {
             listener,
@@ -123,7 +126,12 @@ impl Daemon {
 
     /// Serves until `stop`, then finishes what is under way.
     pub async fn serve(self, stop: CancellationToken) {
-        accept(self.listener, self.router, stop).await;
+        // Whoever waits for a preparation has an answer to wait for, too.
+        let cut_off = async {
+            stop.cancelled().await;
+            self.service.stop_preparing();
+        };
+        tokio::join!(accept(self.listener, self.router, stop.clone()), cut_off);
         self.service.close(CLOSE).await;
     }
 }

@@ -52,7 +52,13 @@ pub(crate) fn with_fields(spec: &Spec, username: &str, mut fields: Map<String, V
     let mut path = spec.path.to_owned();
     for name in spec.path_fields() {
         fields.remove(name);
-        path = path.replace(&format!("{{{name}}}"), username);
+        // The image that is there and not the default, so that it can go.
+        let value = if name == "image" {
+            "local%3Adebian%2F13"
+        } else {
+            username
+        };
+        path = path.replace(&format!("{{{name}}}"), value);
     }
     let method = spec.method.to_string();
     if spec.has_body() {

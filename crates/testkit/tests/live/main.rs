@@ -13,6 +13,7 @@ mod docker;
 mod engine;
 mod facts;
 mod full;
+mod images;
 mod mcp;
 mod metrics;
 mod neighbours;
