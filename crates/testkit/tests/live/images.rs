@@ -364,3 +364,26 @@ async fn images_are_changed_by_admins_only_and_the_default_stays() {
         .collect();
     assert_eq!(both.len(), 2, "with Docker and without: {both:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_an_administrator_put_into_incus_is_local() {
+    let Some((bed, server, daemon)) = served(&[]).await else {
+        return;
+    };
+    // As `incus image import … --alias team/base` names one.
+    let incus = bed.incus();
+    let default = bed.installation.default_image.as_str().replace(':', "/");
+    let alias = format!("containarium/base/{default}");
+    let base = incus.image_alias(&alias).await.unwrap().target;
+    incus.put_image_alias("team/base", &base).await.unwrap();
+    let key = Key::new();
+    let from = json!({"image": "local:team/base", "enableDocker": false});
+    let made = daemon.create_as("alice", &key, from).await;
+    key.login(&made.container).says("true").await;
+    assert!(server.asked().is_empty(), "{:?}", server.asked());
+    // What we made of it goes; it is the administrator's.
+    assert_eq!(delete(&daemon, "local:team/base").await.status, 200);
+    assert_eq!(incus.image_alias("team/base").await.unwrap().target, base);
+    incus.delete_image_alias("team/base").await.unwrap();
+    key.login(&made.container).says("true").await;
+}
