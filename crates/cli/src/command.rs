@@ -13,6 +13,7 @@ use crate::{
     doctor::Doctor,
     failure::{EXIT_CODES, Failure},
     get::Get,
+    image::Image,
     info::Info,
     init::Init,
     list::List,
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     Login(Login),
     Context(Context),
     Version(Version),
+    Image(Image),
     Mcp(Mcp),
     Completions(Completions),
     Token(Token),
@@ -86,6 +88,7 @@ impl Cli {
             Command::Login(login) => login.run(&connect, output).await,
             Command::Context(context) => context.run(output),
             Command::Version(version) => version.run(output),
+            Command::Image(image) => image.run(&connect.client()?, output).await,
             Command::Mcp(mcp) => mcp.run(&connect).await,
             Command::Completions(completions) => completions.run(),
             Command::Token(token) => token.run(connect.token_file.as_deref(), output).await,
@@ -149,7 +152,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        assert_eq!(proposed, 8 + 4 * 3);
+        assert_eq!(proposed, 8 + 6 * 3);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `containarium create`.
 
 use clap::{ArgAction, Args};
-use containarium_client::Client;
+use containarium_client::{Awaited, Client};
 use containarium_contract::{
     ByteSize, Cpus, CreateContainer, Created, ImageRef, LabelKey, LabelValue, Resources,
     SshPublicKey, Subject, Username,
@@ -80,7 +80,12 @@ impl Create {
     pub(crate) async fn run(self, client: &Client, output: Format) -> Result<(), Failure> {
         let request = CreateContainer::from(self);
         let doing = format!("creating {}", request.username.container_name());
-        let created = progress::shown(doing, client.call(&request)).await?;
+        let awaited = Awaited {
+            image: request.image.clone(),
+            docker: request.enable_docker,
+        };
+        let call = client.call(&request);
+        let created = progress::shown_preparing(doing, client, awaited, call).await?;
         output.print(&created, told)
     }
 }

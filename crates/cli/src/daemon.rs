@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     engine_socket::DaemonEngine,
     failure::{Exit, Failure},
+    image_remotes::ImageRemotes,
     jwt_secret,
     place::StateDir,
     simulation::Simulation,
@@ -44,6 +45,8 @@ pub(crate) struct Daemon {
     /// /etc/containarium/jwt.secret, else one in the state directory, made at random
     #[arg(long, value_name = "FILE")]
     pub(crate) jwt_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) image_remotes: ImageRemotes,
     #[command(flatten)]
     pub(crate) state: StateDir,
     /// The engine: auto or unix:PATH, where Incus listens; or sim, a simulation in this process that
@@ -78,6 +81,7 @@ impl Daemon {
             state_dir,
             engine,
             require_tls: self.require_tls,
+            remotes: self.image_remotes.into(),
         };
         let server = Server::start(config).await.map_err(refused)?;
         let address = server.address().map_err(other)?;
@@ -142,7 +146,11 @@ mod tests {
         });
         let mut seen = 0;
         for (long, option) in options {
-            let variable = format!("CONTAINARIUM_{}", long.to_uppercase().replace('-', "_"));
+            let mut variable = format!("CONTAINARIUM_{}", long.to_uppercase().replace('-', "_"));
+            // What may be given again stands once in its variable, and so in the plural.
+            if matches!(option.get_action(), clap::ArgAction::Append) {
+                variable.push('S');
+            }
             let read = option.get_env().and_then(|name| name.to_str());
             if READ_BY_US.contains(&long.as_str()) {
                 assert_eq!(read, None, "--{long}");
@@ -153,7 +161,7 @@ mod tests {
             }
             seen += 1;
         }
-        assert_eq!(seen, 8);
+        assert_eq!(seen, 9);
     }
 
     #[test]

@@ -7,14 +7,16 @@ use std::{
 };
 
 use clap::Args;
-use containarium_contract::ByteSize;
+use containarium_contract::{ByteSize, ImageRef};
 use containarium_core::{
+    images::ImageError,
     secret,
     setup::{self, PoolChoice, SetupError, Subnet},
 };
 
 use crate::{
     failure::{Exit, Failure},
+    image_remotes::ImageRemotes,
     place::Place,
 };
 
@@ -37,6 +39,13 @@ pub(crate) struct Init {
     /// The containers' network, such as 10.20.0.0/24; a /16 that nothing here uses unless given
     #[arg(long, value_name = "CIDR")]
     pub(crate) subnet: Option<Subnet>,
+    /// What a create without an image gets, and what is prepared now [default: that of the last
+    /// time; at first images:ubuntu/24.04 where its server can be reached, else this host's own
+    /// release, built from its package mirror]
+    #[arg(long, env = "CONTAINARIUM_IMAGE")]
+    pub(crate) image: Option<ImageRef>,
+    #[command(flatten)]
+    pub(crate) image_remotes: ImageRemotes,
     #[command(flatten)]
     pub(crate) place: Place,
 }
@@ -53,6 +62,8 @@ impl Init {
                 (None, size, None) => PoolChoice::File(size.map(|size| size.bytes())),
             },
             subnet: self.subnet,
+            image: self.image,
+            remotes: self.image_remotes.into(),
         };
         let begun = Instant::now();
         let state_dir = ask.state_dir.clone();
@@ -85,14 +96,20 @@ pub(crate) fn refused(error: SetupError) -> Failure {
         | SetupError::NoUids(_)
         | SetupError::NoPool { .. }
         | SetupError::Host { .. } => Exit::Missing,
-        SetupError::Name(_) | SetupError::WrongName(_) | SetupError::SmallPool { .. } => {
+        SetupError::Name(_)
+        | SetupError::WrongName(_)
+        | SetupError::SmallPool { .. }
+        | SetupError::Image(ImageError::NotAllowed { .. } | ImageError::Unfit { .. }) => {
             Exit::Usage
         }
         SetupError::Foreign { .. }
         | SetupError::SubnetTaken { .. }
         | SetupError::Device { .. }
         | SetupError::Fixed { .. } => Exit::Conflict,
-        SetupError::Command { .. } | SetupError::Store(_) => Exit::Other,
+        SetupError::Image(ImageError::Unknown(_) | ImageError::Unreachable { .. }) => {
+            Exit::Unreachable
+        }
+        SetupError::Command { .. } | SetupError::Image(_) | SetupError::Store(_) => Exit::Other,
     };
     Failure::new(exit, error.to_string())
 }

@@ -15,6 +15,8 @@ mod documented;
 mod engine_socket;
 mod failure;
 mod get;
+mod image;
+mod image_remotes;
 mod info;
 mod init;
 mod jwt_secret;

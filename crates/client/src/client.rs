@@ -19,8 +19,6 @@ use crate::{
 
 /// Whoever listens answers a dial well within this.
 const CONNECT: Duration = Duration::from_secs(5);
-/// A create of an image that must be fetched first takes minutes; the daemon gives up before this.
-const WHOLE_CALL: Duration = Duration::from_secs(150);
 
 /// Calls one daemon with one token in the name of one face. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,6 +28,8 @@ pub struct Client {
     face: Face,
     http: reqwest::Client,
     simulated: Arc<AtomicBool>,
+    /// In place of the endpoint's own.
+    patience: Option<Duration>,
 }
 
 /// Why there is no client.
@@ -82,19 +82,29 @@ impl Client {
         face: Face,
     ) -> Result<Self, NoClient> {
         let server: BaseUrl = base_url.parse()?;
-        let http = http(&server, ca_file, CONNECT, WHOLE_CALL)?;
+        let http = http(&server, ca_file, CONNECT)?;
         Ok(Self {
             server,
             token,
             face,
             http,
             simulated: Arc::default(),
+            patience: None,
         })
     }
 
     /// Whether the last answer came from a daemon whose engine is a simulation.
     pub fn is_simulated(&self) -> bool {
         self.simulated.load(Ordering::Relaxed)
+    }
+
+    /// The same client for a look that must not take long.
+    #[must_use]
+    pub fn impatient(&self, patience: Duration) -> Self {
+        Self {
+            patience: Some(patience),
+            ..self.clone()
+        }
     }
 
     /// The server that is called.
@@ -114,7 +124,8 @@ impl Client {
             .http
             .request(E::METHOD, self.server.at(&path))
             .header(header::AUTHORIZATION, self.token.header()?)
-            .header(Face::HEADER, self.face.as_str());
+            .header(Face::HEADER, self.face.as_str())
+            .timeout(self.patience.unwrap_or(E::PATIENCE));
         let call = match rest {
             Rest::Body(fields) => call.json(&fields),
             Rest::Query(pairs) if pairs.is_empty() => call,
@@ -146,11 +157,9 @@ fn http(
     server: &BaseUrl,
     ca_file: Option<&Path>,
     connect: Duration,
-    whole_call: Duration,
 ) -> Result<reqwest::Client, NoClient> {
     let mut builder = reqwest::Client::builder()
         .connect_timeout(connect)
-        .timeout(whole_call)
         // The daemon never redirects; whoever does shall not get the token.
         .redirect(redirect::Policy::none())
         // A connection kept over a restart of the daemon would fail the call after it.
@@ -199,7 +208,8 @@ mod tests {
         let server: BaseUrl = format!("http://{address}").parse().unwrap();
         let short = Duration::from_millis(50);
         let client = Client {
-            http: http(&server, None, short, short).unwrap(),
+            http: http(&server, None, short).unwrap(),
+            patience: Some(short),
             server,
             token: Token::fixed("t"),
             face: Face::Rest,

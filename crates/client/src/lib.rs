@@ -9,10 +9,12 @@ mod base_url;
 mod call_error;
 mod client;
 mod dial;
+mod preparation;
 mod projection;
 mod token;
 
 pub use base_url::{BaseUrl, NotABaseUrl};
 pub use call_error::{CallError, Why};
 pub use client::{Client, NoClient};
+pub use preparation::{Awaited, preparation};
 pub use token::{Token, TokenError};

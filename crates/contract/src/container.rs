@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ByteSize, Cpus, Effect, Endpoint, EngineHealth, ImageRef, LabelFilter, LabelKey, LabelValue,
-    Method, Metrics, SshPublicKey, Subject, Username,
+    Method, Metrics, SshPublicKey, Subject, Username, endpoint::MINUTES,
 };
 
 /// What a container is doing.
@@ -155,6 +155,7 @@ impl Endpoint for CreateContainer {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/containers";
     const EFFECT: Effect = Effect::Write;
+    const PATIENCE: std::time::Duration = MINUTES;
     const STATUS: u16 = 201;
     type Answer = Created;
 }

@@ -1,10 +1,15 @@
 //! An endpoint: one thing that can be asked of us. Not how it is served, called or drawn.
 
+use std::time::Duration;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 pub use http::Method;
+
+/// The patience of a call that may have to fetch and prepare an image first.
+pub(crate) const MINUTES: Duration = Duration::from_secs(45 * 60);
 
 /// What an endpoint does to the world; roles and MCP hints follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub trait Endpoint: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 's
     const EFFECT: Effect;
     /// The HTTP status of success.
     const STATUS: u16 = 200;
+    /// How long a caller waits for the answer at the most; the daemon gives up before this.
+    const PATIENCE: Duration = Duration::from_secs(150);
     /// What success looks like.
     type Answer: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 }

@@ -65,6 +65,10 @@ pub enum Hint {
     ReadKeys(Username),
     /// Remove what was put in the way of the managed keys.
     ClearKeys(Username),
+    /// See which images there are.
+    ListImages,
+    /// Make another image the default.
+    OtherDefault,
     /// Make a token that may.
     MintToken,
     /// Prepare the engine.
@@ -205,6 +209,14 @@ impl Hint {
                 "inside the container of {u}, make /etc/containarium a directory and remove `ssh_keys` \
                  and `ssh_keys.2` from it, then try again"
             )),
+            Self::ListImages => Form::Sentence(
+                "see which images there are: `containarium image list`, or GET /v1/images".into(),
+            ),
+            Self::OtherDefault => Form::Sentence(
+                "make another one the default first, on the server, such as `containarium init \
+                 --image images:debian/13`"
+                    .into(),
+            ),
             Self::MintToken => Form::Sentence(
                 "on the server, run `containarium token generate --username admin --roles admin \
                  --expiry 24h`"
@@ -236,6 +248,8 @@ impl Hint {
             Self::AddKey(alice.clone()),
             Self::ReadKeys(alice.clone()),
             Self::ClearKeys(alice.clone()),
+            Self::ListImages,
+            Self::OtherDefault,
             Self::MintToken,
             Self::Init,
             Self::CheckEngine,
@@ -262,6 +276,8 @@ impl Hint {
                 | Self::RemoveKeyForce(..)
                 | Self::ReadKeys(_)
                 | Self::ClearKeys(_)
+                | Self::ListImages
+                | Self::OtherDefault
                 | Self::MintToken
                 | Self::Init
                 | Self::CheckEngine

@@ -11,6 +11,7 @@ mod endpoint;
 mod fingerprint;
 mod hint;
 mod image_ref;
+mod images;
 mod input;
 mod label;
 mod metrics;
@@ -32,6 +33,10 @@ pub use endpoint::{Effect, Endpoint, Method, Spec};
 pub use fingerprint::Fingerprint;
 pub use hint::{Face, Hint};
 pub use image_ref::ImageRef;
+pub use images::{
+    DeleteImage, Image, ImageDeleted, ImageList, ImagePrepared, ImageProgress, ImageState,
+    ListImages, PrepareImage,
+};
 pub use input::{accept, quotable, read_text};
 pub use label::{LabelFilter, LabelKey, LabelValue};
 pub use metrics::{GetMetrics, ListMetrics, Metrics, MetricsAnswer};

@@ -4,7 +4,8 @@
 #   ADDRESS=10.84.0.2/16 GATEWAY=10.84.0.1 DNS=10.84.0.1 /root/containarium-guest/prepare.sh
 #
 # Expects the other files of this directory beside itself. Written for Debian 12 and 13 and Ubuntu 24.04, and so that an
-# image from a public image server does as well as ours from base.sh; run so far on Debian 12 from base.sh only.
+# image from a public image server does as well as ours from base.sh. cloud-init, where there is one, was told not to run
+# before the builder was started. Run so far on Debian 12 from base.sh, and on a small Debian 13 with a user of its own.
 # Leaves nothing of the builder: see scrub.
 set -euo pipefail
 
@@ -47,10 +48,19 @@ apt-get -q -y --no-install-recommends dist-upgrade
 rm -f /usr/sbin/policy-rc.d
 
 # --- who is in the image -------------------------------------------------------------------------------------------
-# Image servers ship a user of their own (ubuntu, debian) with the uid that is to be our user's.
+# Image servers ship a user of their own (ubuntu, debian) with the uid that is to be our user's, and let it do everything.
+# Its processes are those of a builder that nobody logs in to: none, or a lingering session's.
 while IFS=: read -r name _ id _; do
-  if ((id >= 1000 && id < 60000)); then userdel -r "$name" > /dev/null 2>&1; fi
+  ((id >= 1000 && id < 60000)) || continue
+  pkill -KILL -U "$id" || true
+  # 12 is a mail spool or home that was not there to be removed.
+  userdel -f -r "$name" > /dev/null 2>&1 || (($? == 12))
+  # What lets somebody do everything must not wait for the next one of that name.
+  { grep -lsE "^[[:space:]]*${name}[[:space:]]" /etc/sudoers.d/* || true; } | xargs -r rm -f
 done < <(cat /etc/passwd)
+while IFS=: read -r name _ id _; do
+  if ((id >= 1000 && id < 60000)); then groupdel "$name"; fi
+done < <(cat /etc/group)
 passwd -l root > /dev/null
 
 # --- our files -----------------------------------------------------------------------------------------------------

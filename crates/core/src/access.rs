@@ -29,6 +29,17 @@ pub fn decide(who: &Principal, effect: Effect, owner: &Subject) -> Decision {
     }
 }
 
+/// Decides about what belongs to everybody, such as images: whoever has a role may look, admins
+/// alone change it. That a user's create prepares an image it needs is the create's affair.
+pub fn decide_shared(who: &Principal, effect: Effect) -> Decision {
+    let sees = who.is(Role::User) || who.is(Role::Viewer);
+    match effect {
+        _ if who.is(Role::Admin) => Decision::Allow,
+        Effect::Read if sees => Decision::Allow,
+        Effect::Read | Effect::Write | Effect::Destroy => Decision::Forbid,
+    }
+}
+
 /// Whether the roles allow the effect on any container at all; asked before a body is read.
 pub fn may_ever(who: &Principal, effect: Effect) -> bool {
     decide(who, effect, &who.subject) == Decision::Allow
@@ -58,23 +69,26 @@ mod tests {
             for effect in [Effect::Read, Effect::Write, Effect::Destroy] {
                 let own = decide(&who, effect, &"alice".parse().unwrap());
                 let foreign = decide(&who, effect, &"bob".parse().unwrap());
+                let shared = decide_shared(&who, effect);
                 let effect = format!("{effect:?}");
-                drawn += &format!("{role:7} {effect:8} own {own:?}, foreign {foreign:?}\n");
+                drawn += &format!(
+                    "{role:7} {effect:8} own {own:?}, foreign {foreign:?}, shared {shared:?}\n"
+                );
             }
         }
         insta::assert_snapshot!(drawn, @r"
-        nobody  Read     own Forbid, foreign Forbid
-        nobody  Write    own Forbid, foreign Forbid
-        nobody  Destroy  own Forbid, foreign Forbid
-        admin   Read     own Allow, foreign Allow
-        admin   Write    own Allow, foreign Allow
-        admin   Destroy  own Allow, foreign Allow
-        user    Read     own Allow, foreign Hide
-        user    Write    own Allow, foreign Hide
-        user    Destroy  own Allow, foreign Hide
-        viewer  Read     own Allow, foreign Allow
-        viewer  Write    own Forbid, foreign Forbid
-        viewer  Destroy  own Forbid, foreign Forbid
+        nobody  Read     own Forbid, foreign Forbid, shared Forbid
+        nobody  Write    own Forbid, foreign Forbid, shared Forbid
+        nobody  Destroy  own Forbid, foreign Forbid, shared Forbid
+        admin   Read     own Allow, foreign Allow, shared Allow
+        admin   Write    own Allow, foreign Allow, shared Allow
+        admin   Destroy  own Allow, foreign Allow, shared Allow
+        user    Read     own Allow, foreign Hide, shared Allow
+        user    Write    own Allow, foreign Hide, shared Forbid
+        user    Destroy  own Allow, foreign Hide, shared Forbid
+        viewer  Read     own Allow, foreign Allow, shared Allow
+        viewer  Write    own Forbid, foreign Forbid, shared Forbid
+        viewer  Destroy  own Forbid, foreign Forbid, shared Forbid
         ");
     }
 }

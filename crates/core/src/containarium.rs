@@ -13,6 +13,7 @@ use crate::{
     Decision, Error, Principal, Record, Store, access,
     claims::Claims,
     engine::{Engine, Host},
+    images::{Bench, Flights, Remotes, Turn},
     store::{Phase, StoreError},
 };
 
@@ -31,18 +32,33 @@ pub(crate) struct Inner {
     pub(crate) host: OnceCell<Host>,
     pub(crate) tasks: TaskTracker,
     pub(crate) closing: CancellationToken,
+    pub(crate) bench: Bench,
+    pub(crate) flights: Flights,
+    pub(crate) turn: Turn,
 }
+
+/// How long an image server may take to its first byte.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Containarium {
     /// Opens the installation that `init` made, and resumes what an earlier daemon left undone.
     pub async fn open(
         store: Store,
         incus: &containarium_incus::Client,
+        remotes: Remotes,
     ) -> Result<Self, StoreError> {
         let installation = store.installation().await?;
+        let bench = Bench::new(
+            incus,
+            installation.clone(),
+            remotes,
+            PATIENCE,
+            CancellationToken::new(),
+        );
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let this = Self {
             inner: Arc::new(Inner {
+                turn: Turn::new(store.dir()),
                 store,
                 engine: Engine::new(incus, installation),
                 claims: Claims::default(),
@@ -50,10 +66,13 @@ impl Containarium {
                 host: OnceCell::new(),
                 tasks: TaskTracker::new(),
                 closing: CancellationToken::new(),
+                bench,
+                flights: Flights::default(),
             }),
         };
         this.inner.engine.keep_quotas();
         this.recover().await?;
+        this.sweep_images();
         Ok(this)
     }
 
@@ -62,9 +81,16 @@ impl Containarium {
         self.inner.engine.installation.simulated
     }
 
+    /// Cuts preparations of images off, and takes back what they began: they take minutes, and can
+    /// be begun anew. Creates that wait for one fail.
+    pub fn stop_preparing(&self) {
+        self.inner.bench.closing.cancel();
+    }
+
     /// Waits until nothing is half done, `within` at the most; what then still waits for the
     /// engine is taken up at the next start.
     pub async fn close(&self, within: Duration) {
+        self.stop_preparing();
         self.inner.closing.cancel();
         self.inner.tasks.close();
         if tokio::time::timeout(within, self.inner.tasks.wait())

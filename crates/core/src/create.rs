@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use containarium_contract::{
     ByteSize, CreateContainer, Created, Face, Hint, OperationId, OperationState, State, Subject,
 };
+use containarium_incus::Error as Incus;
 use tokio::time::Instant as Deadline;
 use ulid::Ulid;
 
@@ -100,11 +101,15 @@ impl Containarium {
                 *size = least;
             }
         }
-        let default = || self.inner.engine.installation.default_image.clone();
+        let image = match &request.image {
+            Some(image) => image.clone(),
+            None => self.default_image().await?,
+        };
+        self.allowed(Some(&request.username), &image)?;
         let spec = Spec {
             resources,
             ssh_keys: distinct(request)?,
-            image: request.image.clone().unwrap_or_else(default),
+            image,
             docker: request.enable_docker,
             labels: request.labels.clone(),
         };
@@ -124,19 +129,32 @@ impl Containarium {
             step,
             error,
         };
-        let (at, made) = {
-            let _turn = self.inner.starts.acquire().await;
-            match self.inner.engine.make(&record).await {
+        let mut prepared = false;
+        let (at, made) = loop {
+            let turn = self.inner.starts.acquire().await;
+            let refused = match self.inner.engine.make(&record).await {
                 Ok(()) => {
                     let noted = self
                         .inner
                         .store
                         .change(step(Step::Boot, OperationState::Running, None), now());
                     let (noted, boot) = tokio::join!(noted, self.boot("create", &record));
-                    (Step::Boot, noted.map_err(Error::from).and(boot))
+                    break (Step::Boot, noted.map_err(Error::from).and(boot));
                 }
-                Err(e) => (Step::Engine, Err(self.not_made(&record, e).await)),
+                Err(refused) => refused,
+            };
+            // Minutes, in which others may start theirs.
+            drop(turn);
+            // Found out by trying, because mostly it is there.
+            if matches!(refused, Incus::ImageNotProvided(_)) && !prepared {
+                prepared = true;
+                let Spec { image, docker, .. } = &record.spec;
+                match self.prepared_for(&record.username, image, *docker).await {
+                    Ok(()) => continue,
+                    Err(error) => break (Step::Engine, Err(error)),
+                }
             }
+            break (Step::Engine, Err(self.not_made(&record, refused).await));
         };
         if let Err(error) = made {
             let failed = step(at, OperationState::Failed, Some(error.to_string()));
@@ -205,24 +223,9 @@ impl Containarium {
     }
 
     /// Why the engine did not make the instance, in our words.
-    async fn not_made(&self, record: &Record, error: containarium_incus::Error) -> Error {
-        use containarium_incus::Error as Incus;
-        match error {
-            Incus::ImageNotProvided(_) => Error::ImageUnavailable {
-                username: record.username.clone(),
-                image: record.spec.image.clone(),
-                available: self
-                    .inner
-                    .engine
-                    .images(record.spec.docker)
-                    .await
-                    .unwrap_or_default(),
-            },
-            other => {
-                let evidence = self.inner.engine.evidence(&record.instance()).await;
-                self.failed_in("create", record, Step::Engine, other, evidence)
-            }
-        }
+    async fn not_made(&self, record: &Record, error: Incus) -> Error {
+        let evidence = self.inner.engine.evidence(&record.instance()).await;
+        self.failed_in("create", record, Step::Engine, error, evidence)
     }
 
     /// An engine's failure in a step, unless it has a word of its own.
@@ -231,7 +234,7 @@ impl Containarium {
         what: &'static str,
         record: &Record,
         step: Step,
-        error: containarium_incus::Error,
+        error: Incus,
         evidence: String,
     ) -> Error {
         match Error::from(error) {

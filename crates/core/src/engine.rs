@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
-use containarium_contract::{ImageRef, State};
+use containarium_contract::State;
 use containarium_incus::{
     Client, Devices, Error, InstancePost, InstanceState, PoolSpace, Resources, Server, Source,
     StateChange, StatusCode,
 };
 
-use crate::{Installation, Record, installation::UIDS, quota_counting::QuotaCounting};
+use crate::{
+    Installation, Record, images::alias, installation::UIDS, quota_counting::QuotaCounting,
+};
 
 pub(crate) mod login_keys;
 
@@ -210,17 +212,13 @@ impl Engine {
             .collect()
     }
 
-    /// The images that containers can be made from, with or without Docker.
-    pub(crate) async fn images(&self, docker: bool) -> Result<Vec<ImageRef>, Error> {
-        let prefix = alias_prefix(docker);
-        let all = self.incus.images().await?;
-        let aliases = all.iter().flat_map(|image| &image.aliases);
-        let mut found: Vec<ImageRef> = aliases
-            .filter_map(|alias| alias.name.strip_prefix(prefix)?.split_once('/'))
-            .filter_map(|(remote, alias)| format!("{remote}:{alias}").parse().ok())
-            .collect();
-        found.sort();
-        Ok(found)
+    /// Removes an image. That there is none is success.
+    pub(crate) async fn remove_image(&self, fingerprint: &str) -> Result<(), Error> {
+        match self.incus.delete_image(fingerprint).await {
+            Ok(operation) => self.incus.wait(&operation, REMOVE).await.map(drop),
+            Err(Error::NotFound(_)) => Ok(()),
+            Err(other) => Err(other),
+        }
     }
 
     /// What the host has: two calls.
@@ -248,24 +246,6 @@ impl Engine {
         self.incus
             .storage_pool_resources(&self.installation.pool)
             .await
-    }
-}
-
-/// The alias of a prepared image in our project.
-pub(crate) fn alias(image: &ImageRef, docker: bool) -> String {
-    format!(
-        "{}{}/{}",
-        alias_prefix(docker),
-        image.remote(),
-        image.alias()
-    )
-}
-
-fn alias_prefix(docker: bool) -> &'static str {
-    if docker {
-        "containarium/docker/"
-    } else {
-        "containarium/plain/"
     }
 }
 

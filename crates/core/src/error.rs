@@ -1,10 +1,13 @@
 //! What can go wrong, as facts. How it is told to a caller is the daemon's business.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use containarium_contract::{ByteSize, Fingerprint, ImageRef, Username};
 
-use crate::store::{Step, StoreError};
+use crate::{
+    images::ImageError,
+    store::{Step, StoreError},
+};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -33,15 +36,24 @@ pub enum Error {
         what: &'static str,
     },
     /// There is no prepared image for what was asked.
-    #[error("the image {image} is not available on this server")]
-    ImageUnavailable {
-        /// Whose container was to be made.
-        username: Username,
-        /// The image asked for.
-        image: ImageRef,
+    #[error("{cause}")]
+    Image {
+        /// Whose container was to be made, where one was.
+        username: Option<Username>,
+        /// Why there is none; shared by all who waited for it.
+        cause: Arc<ImageError>,
         /// What is there instead.
         available: Vec<ImageRef>,
     },
+    /// There is no prepared image of that name.
+    #[error("no image {0} is prepared here")]
+    NoImage(ImageRef),
+    /// The default image is not to go.
+    #[error("{0} is the default image of this installation and stays")]
+    DefaultImage(ImageRef),
+    /// Images are changed one at a time.
+    #[error("an image is being prepared; {0} can be deleted after that")]
+    ImagesBusy(ImageRef),
     /// A quota smaller than what the image itself needs.
     #[error("`{field}`: {given} is too little; at least {least} is needed")]
     TooSmall {

@@ -9,6 +9,7 @@ pub mod doctor;
 mod engine;
 mod error;
 pub mod host_ports;
+pub mod images;
 mod installation;
 mod login;
 mod power;
@@ -24,7 +25,7 @@ pub mod token;
 
 pub use containarium_incus::Client as Incus;
 
-pub use access::{Decision, decide, may_ever};
+pub use access::{Decision, decide, decide_shared, may_ever};
 pub use containarium::Containarium;
 pub use error::Error;
 pub use installation::Installation;

@@ -150,7 +150,7 @@ impl Containarium {
         let mut info = SystemInfo {
             incus_version: None,
             engine: HostEngine::Unreachable,
-            default_image: engine.installation.default_image.clone(),
+            default_image: self.default_image().await?,
             os: None,
             kernel_version: None,
             hostname: None,

@@ -2,9 +2,9 @@
 //! `containarium init`; not part of the daemon.
 
 mod base_image;
+mod images;
 mod init;
 pub(crate) mod pool;
-mod prepare;
 mod purge;
 pub(crate) mod routes;
 pub(crate) mod subnet;
@@ -12,7 +12,7 @@ pub(crate) mod uids;
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::StoreError;
+use crate::{StoreError, images::ImageError};
 
 pub use init::{Init, init, lay_out};
 pub use pool::PoolChoice;
@@ -131,6 +131,9 @@ pub enum SetupError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no image to make containers from.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

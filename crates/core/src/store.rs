@@ -59,6 +59,7 @@ CREATE INDEX operations_of_container ON operations (container);
 #[derive(Clone, Debug)]
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
+    dir: Arc<Path>,
 }
 
 /// Why the store did not do what it was asked.
@@ -127,6 +128,7 @@ impl Store {
         }
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
+            dir: dir.into(),
         })
     }
 
@@ -140,6 +142,7 @@ impl Store {
             return Err(StoreError::Newer { found });
         }
         Ok(Self {
+            dir: dir.into(),
             connection: Arc::new(Mutex::new(connection)),
         })
     }
@@ -154,6 +157,11 @@ impl Store {
         } else {
             Err(StoreError::Unreadable(said))
         }
+    }
+
+    /// The state directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Runs `work` off the async threads, because a durable write waits for the disk.

@@ -8,7 +8,10 @@ use containarium_contract::{
     CreateContainer, DeleteContainer, EngineHealth, GetContainer, ListContainers, StartContainer,
     State, StopContainer,
 };
-use containarium_core::{Containarium, Error, Principal, Role, Step, Store};
+use containarium_core::{
+    Containarium, Error, Principal, Role, Step, Store,
+    images::{ImageError, Remotes},
+};
 use containarium_incus_sim::{Fault, On};
 use containarium_testkit::Simulated;
 use serde_json::{Value, json};
@@ -28,7 +31,9 @@ async fn bed(subnet: u8) -> Bed {
 
 async fn opened(there: &Simulated) -> Containarium {
     let store = Store::open(there.state.path()).unwrap();
-    Containarium::open(store, &there.incus).await.unwrap()
+    Containarium::open(store, &there.incus, Remotes::default())
+        .await
+        .unwrap()
 }
 
 impl Bed {
@@ -246,10 +251,18 @@ async fn a_missing_image_is_named_with_what_is_there_instead() {
     let bed = bed(107).await;
     let ask = json!({"username": "alice", "image": "images:ubuntu/24.04"});
     let failed = bed.create(&admin(), ask).await.unwrap_err();
-    let Error::ImageUnavailable { available, .. } = failed else {
+    let Error::Image {
+        cause, available, ..
+    } = failed
+    else {
         panic!("{failed:?}")
     };
-    assert_eq!(available, ["local:debian/12".parse().unwrap()]);
+    assert!(
+        matches!(*cause, ImageError::Unreachable { .. }),
+        "{cause:?}"
+    );
+    let there = ["local:debian/12", "local:debian/13"].map(|image| image.parse().unwrap());
+    assert_eq!(available, there);
     assert_eq!(bed.there().await, (vec![], 0));
 }
 

@@ -4,8 +4,8 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, Response, StatusCode, header},
 };
-use containarium_contract::{Face, Fingerprint, Hint, Problem, Reason};
-use containarium_core::Error;
+use containarium_contract::{Face, Fingerprint, Hint, ImageRef, Problem, Reason, Username};
+use containarium_core::{Error, images::ImageError};
 
 /// A problem as an HTTP answer.
 pub(crate) fn answer(problem: &Problem) -> Response<Body> {
@@ -53,19 +53,17 @@ pub(crate) fn problem(error: &Error, face: Face, request: &str) -> Problem {
     problem
 }
 
+/// What is told of a fault of our own.
+const OURS: &str =
+    "something went wrong on the server; its log has the cause under this request id";
+
 /// Our own faults are told in a fixed sentence; the log has the chain.
 fn sentence(error: &Error) -> String {
     match error {
-        Error::Engine(_) | Error::Store(_) => {
-            "something went wrong on the server; its log has the cause under this request id".into()
-        }
-        Error::ImageUnavailable { available, .. } if available.is_empty() => {
-            format!("{error}, and no other is prepared")
-        }
-        Error::ImageUnavailable { available, .. } => {
-            let names: Vec<&str> = available.iter().map(|image| image.as_str()).collect();
-            format!("{error}; available are: {}", names.join(", "))
-        }
+        Error::Engine(_) | Error::Store(_) => OURS.into(),
+        Error::Image {
+            cause, available, ..
+        } => image_sentence(cause, available),
         Error::NoSuchKey { there, .. } if there.is_empty() => {
             format!("{error}, and no other may")
         }
@@ -89,7 +87,54 @@ fn sentence(error: &Error) -> String {
         | Error::NoSpace(_)
         | Error::EngineAway(_)
         | Error::StillRunning { .. }
+        | Error::NoImage(_)
+        | Error::DefaultImage(_)
+        | Error::ImagesBusy(_)
         | Error::Step { .. } => error.to_string(),
+    }
+}
+
+/// An image that is not to be had is told with those that are; another is never taken unasked.
+fn image_sentence(cause: &ImageError, available: &[ImageRef]) -> String {
+    let instead = match cause {
+        ImageError::Engine { .. } | ImageError::Host { .. } => return OURS.into(),
+        ImageError::NotAllowed { .. } | ImageError::NoSpace(_) | ImageError::EngineAway(_) => {
+            return cause.to_string();
+        }
+        ImageError::Unknown(_)
+        | ImageError::Unreachable { .. }
+        | ImageError::Unfit { .. }
+        | ImageError::Stopping(_) => "; ",
+        // Its end is what a script said.
+        ImageError::Script { .. } => "\n",
+    };
+    if available.is_empty() {
+        return format!("{cause}{instead}no other is prepared");
+    }
+    let names: Vec<&str> = available.iter().map(|image| image.as_str()).collect();
+    format!("{cause}{instead}available are: {}", names.join(", "))
+}
+
+fn image_meaning(
+    username: Option<&Username>,
+    cause: &ImageError,
+    available: &[ImageRef],
+) -> (Reason, Option<Hint>) {
+    let instead = match (username, available.first()) {
+        (Some(username), Some(image)) => Hint::CreateFrom(username.clone(), image.clone()),
+        (_, None) => Hint::Init,
+        (None, Some(_)) => Hint::ListImages,
+    };
+    match cause {
+        ImageError::NotAllowed { .. } => (Reason::InvalidValue, Some(Hint::ListImages)),
+        ImageError::Unfit { .. } => (Reason::InvalidValue, Some(instead)),
+        ImageError::Unknown(_)
+        | ImageError::Unreachable { .. }
+        | ImageError::Script { .. }
+        | ImageError::Stopping(_) => (Reason::ImageUnavailable, Some(instead)),
+        ImageError::NoSpace(_) => (Reason::InsufficientStorage, Some(Hint::List)),
+        ImageError::EngineAway(_) => (Reason::EngineUnavailable, Some(Hint::CheckEngine)),
+        ImageError::Engine { .. } | ImageError::Host { .. } => (Reason::Internal, None),
     }
 }
 
@@ -103,16 +148,14 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
             Some(Hint::DeleteForce(username.clone())),
         ),
         Error::Busy { username, .. } => (Reason::Busy, Some(Hint::Get(username.clone()))),
-        Error::ImageUnavailable {
+        Error::Image {
             username,
+            cause,
             available,
-            ..
-        } => {
-            let hint = available.first().map_or(Hint::Init, |image| {
-                Hint::CreateFrom(username.clone(), image.clone())
-            });
-            (Reason::ImageUnavailable, Some(hint))
-        }
+        } => image_meaning(username.as_ref(), cause, available),
+        Error::NoImage(_) => (Reason::NotFound, Some(Hint::ListImages)),
+        Error::DefaultImage(_) => (Reason::Busy, Some(Hint::OtherDefault)),
+        Error::ImagesBusy(_) => (Reason::Busy, Some(Hint::ListImages)),
         Error::TooSmall {
             field,
             least,

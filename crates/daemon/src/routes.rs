@@ -10,9 +10,9 @@ use axum::{
     routing::get,
 };
 use containarium_contract::{
-    AddSshKey, CreateContainer, DeleteContainer, GetContainer, GetMetrics, GetSystemInfo,
-    HostEngine, ListContainers, ListMetrics, ListSshKeys, Problem, Reason, RemoveSshKey, Spec,
-    StartContainer, StopContainer,
+    AddSshKey, CreateContainer, DeleteContainer, DeleteImage, GetContainer, GetMetrics,
+    GetSystemInfo, HostEngine, ListContainers, ListImages, ListMetrics, ListSshKeys, PrepareImage,
+    Problem, Reason, RemoveSshKey, Spec, StartContainer, StopContainer,
 };
 use containarium_core::Containarium;
 use secrecy::SecretSlice;
@@ -42,6 +42,9 @@ fn api() -> Api {
         .on(async |core: Containarium, who, _: ListMetrics| core.list_metrics(&who).await)
         .on(async |core: Containarium, who, ask: GetMetrics| core.get_metrics(&who, ask).await)
         .on(async |core: Containarium, _, _: GetSystemInfo| core.system_info().await)
+        .on(async |core: Containarium, who, ask: ListImages| core.list_images(&who, ask).await)
+        .on(async |core: Containarium, who, ask: PrepareImage| core.prepare_image(&who, ask).await)
+        .on(async |core: Containarium, who, ask: DeleteImage| core.delete_image(&who, ask).await)
 }
 
 /// Every endpoint that is served.

@@ -8,6 +8,7 @@ use std::{
 
 use containarium_core::{
     Containarium, Incus, Store, StoreError, host_ports,
+    images::Remotes,
     secret::{self, NoSecret, SecretSource},
 };
 use secrecy::ExposeSecret as _;
@@ -36,6 +37,8 @@ pub struct Config {
     pub engine: PathBuf,
     /// Whether other machines may be listened to with TLS only.
     pub require_tls: bool,
+    /// Where images may come from.
+    pub remotes: Remotes,
 }
 
 /// Why a daemon does not start.
@@ -112,7 +115,7 @@ impl Daemon {
             tracing::warn!(why, "this host's own ports stay open to containers");
         }
         let incus = Incus::unix(config.engine);
-        let service = Containarium::open(store, &incus).await?;
+        let service = Containarium::open(store, &incus, config.remotes).await?;
         let router = router(service.clone(), secret);
         Ok(Self {
             listener,
@@ -128,7 +131,12 @@ impl Daemon {
 
     /// Serves until `stop`, then finishes what is under way.
     pub async fn serve(self, stop: CancellationToken) {
-        accept(self.listener, self.router, stop).await;
+        // Whoever waits for a preparation has an answer to wait for, too.
+        let cut_off = async {
+            stop.cancelled().await;
+            self.service.stop_preparing();
+        };
+        tokio::join!(accept(self.listener, self.router, stop.clone()), cut_off);
         self.service.close(CLOSE).await;
     }
 }

@@ -8,6 +8,8 @@
 //! `ipv4.address` answers there, on port [`Sim::SSH_PORT`], with a banner of SSH, so give its networks
 //! addresses of [`Sim::gateway`]'s subnet, which is of this machine's loopback and no other sim's.
 //! It wants no rights: whoever may open a socket may run it.
+//! For want of guests an image can be fetched, named and deleted, and none be made: a preparation of
+//! Containarium's fails here when it comes to that.
 //!
 //! Known to differ: images are seen from every project; a start during a start is refused as busy.
 
@@ -18,6 +20,7 @@ mod events;
 mod fault;
 mod files;
 mod guest;
+mod image;
 mod instance;
 mod operation;
 mod route;

@@ -21,6 +21,7 @@ pub(crate) struct Record {
     id: String,
     description: &'static str,
     resource: String,
+    metadata: Value,
     begun: SystemTime,
     ended: watch::Sender<Option<Outcome>>,
 }
@@ -39,7 +40,7 @@ impl Record {
 
     fn json_as(&self, status: &str, code: u16, err: &str) -> Value {
         json!({"id": self.id, "class": "task", "description": self.description, "status": status,
-            "status_code": code, "resources": {"instances": [self.resource]}, "metadata": null,
+            "status_code": code, "resources": {"instances": [self.resource]}, "metadata": self.metadata,
             "may_cancel": false, "err": err, "location": "none",
             "created_at": time(self.begun), "updated_at": time(self.begun)})
     }
@@ -67,12 +68,18 @@ impl Work {
 
 /// Begins an operation and answers with its record; the rest goes on by itself.
 pub(crate) fn begin(shared: &Arc<Shared>, work: Work) -> Answer {
+    begin_telling(shared, work, Value::Null)
+}
+
+/// The same for one that tells something.
+pub(crate) fn begin_telling(shared: &Arc<Shared>, work: Work, metadata: Value) -> Answer {
     let mut world = shared.world();
     let id = format!("51000000-0000-4000-8000-{:012x}", world.next());
     let record = Record {
         id: id.clone(),
         description: work.description,
         resource: format!("/1.0/instances/{}", work.name),
+        metadata,
         begun: SystemTime::now(),
         ended: watch::Sender::new(None),
     };

@@ -10,7 +10,7 @@ use crate::answer::{Answer, Asked, Refusal};
 use crate::fault::{Fault, On};
 use crate::sim::Shared;
 use crate::world::{Thing, World};
-use crate::{change, create, files, operation};
+use crate::{change, create, files, image, operation};
 
 /// What kind of request this is, as far as faults care.
 pub(crate) fn kind(asked: &Asked) -> On {
@@ -43,6 +43,8 @@ pub(crate) async fn answer(
     };
     match (asked.method.as_str(), path) {
         ("POST", ["instances"]) => create::create(shared, asked, fault),
+        ("POST", ["images"]) => image::pull(shared, asked),
+        ("DELETE", ["images", fingerprint]) => image::delete(shared, asked, fingerprint),
         ("PATCH", ["instances", name]) => change::patch(shared, asked, name),
         ("DELETE", ["instances", name]) => change::delete(shared, asked, name, fault),
         ("PUT", ["instances", name, "state"]) => change::state(shared, asked, name, fault),
@@ -58,6 +60,7 @@ pub(crate) async fn answer(
             operation::wait(shared, id, seconds.map(Duration::from_secs)).await
         }
         ("GET", _) => read(&shared.world(), asked, path),
+        (_, ["images", "aliases", ..]) => image::aliases(&mut shared.world(), asked, path),
         _ => things(&mut shared.world(), asked, path),
     }
 }

@@ -118,6 +118,16 @@ impl Sim {
         }
     }
 
+    /// Lets the image server at this URL have an image of this alias; without one there is no such
+    /// server. Answers with its fingerprint.
+    pub fn serve_image(&self, server: &str, alias: &str) -> String {
+        let mut world = self.shared.world();
+        let fingerprint = format!("52{:062x}", world.next());
+        let aliases = world.image_servers.entry(server.to_owned()).or_default();
+        aliases.insert(alias.to_owned(), fingerprint.clone());
+        fingerprint
+    }
+
     /// Makes the next request of this kind go wrong. Several wait in turn.
     pub fn fail_next(&self, on: On, fault: Fault) {
         self.shared.world().faults.push((on, fault));

@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) pools: BTreeMap<String, Thing>,
     pub(crate) networks: BTreeMap<String, Thing>,
     pub(crate) images: Vec<Image>,
+    /// What image servers have: fingerprints by URL and alias.
+    pub(crate) image_servers: BTreeMap<String, BTreeMap<String, String>>,
     /// By project and name.
     pub(crate) instances: BTreeMap<(String, String), Instance>,
     pub(crate) operations: HashMap<String, Record>,

@@ -14,10 +14,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use containarium_incus::{
-    Client, Devices, Error, InstancePatch, InstancePost, NetworkPost, Operation, ProjectPost,
-    ProjectPut, Source, StateChange, StoragePoolPost,
+    Client, Devices, Error, ImagePull, InstancePatch, InstancePost, NetworkPost, Operation,
+    ProjectPost, ProjectPut, Source, StateChange, StoragePoolPost,
 };
 use containarium_incus_sim::Sim;
+use containarium_testkit::{ImageServer, ServedImage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -38,6 +39,8 @@ struct Bed {
     pool: String,
     network: String,
     image: String,
+    /// An image server that has `tiny`.
+    server: String,
     /// The first three bytes of addresses that are free; each case has last bytes of its own,
     /// and names too, because Incus wants them unique on a network, across projects.
     subnet: String,
@@ -102,6 +105,8 @@ async fn on_the_sim<F: Future<Output = ()>>(case: impl FnOnce(Bed) -> F) {
     sim.add_image("base", &[("os", "sim")]);
     // So that there is a while in which something is under way.
     sim.set_latency(Duration::from_millis(5));
+    let server = "https://127.0.0.1:443".to_owned();
+    sim.serve_image(&server, "tiny");
     let root = Client::unix(sim.socket());
     let pool = StoragePoolPost {
         name: "p".into(),
@@ -124,6 +129,7 @@ async fn on_the_sim<F: Future<Output = ()>>(case: impl FnOnce(Bed) -> F) {
         pool: "p".to_owned(),
         network: "n".to_owned(),
         image: "base".to_owned(),
+        server,
         subnet: gateway.trim_end_matches(".1").to_owned(),
     };
     case(bed).await;
@@ -148,6 +154,7 @@ async fn on_incusd<F: Future<Output = ()> + Send + 'static>(
     let gateway = known.config.get("ipv4.address").unwrap();
     let (base, _host) = gateway.rsplit_once('.').unwrap();
     let incus = project(&root).await;
+    let server = ImageServer::of(&[ServedImage::of_files("tiny", &[("etc/x", "x")])]).await;
     let bed = Bed {
         incus: incus.clone(),
         socket: socket.into(),
@@ -155,6 +162,7 @@ async fn on_incusd<F: Future<Output = ()> + Send + 'static>(
         pool,
         network,
         image,
+        server: server.url.clone(),
         subnet: base.to_owned(),
     };
     let outcome = tokio::spawn(case(bed)).await;
@@ -704,6 +712,85 @@ async fn a_wait_tells_a_failure_as_http_200() {
             assert_eq!(up["metadata"]["status_code"], 200, "{up}");
         }
         bed.incus.wait(&begun, LONG).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_image_is_fetched_named_renamed_and_removed() {
+    everywhere(|bed| async move {
+        let incus = &bed.incus;
+        let pull = ImagePull {
+            server: bed.server.clone(),
+            alias: "tiny".into(),
+        };
+        let fetched = bed.done(incus.pull_image(&pull).await).await.unwrap();
+        let fingerprint = fetched.fingerprint().unwrap().to_owned();
+        let there = async || {
+            let all = incus.images().await.unwrap();
+            all.into_iter()
+                .find(|image| image.fingerprint == fingerprint)
+        };
+        let image = there().await.unwrap();
+        assert_eq!((image.kind.as_str(), image.cached), ("container", false));
+        assert!(image.aliases.is_empty(), "{image:?}");
+        // Fetched again it is the same one.
+        let again = bed.done(incus.pull_image(&pull).await).await.unwrap();
+        assert_eq!(again.fingerprint(), Some(fingerprint.as_str()));
+
+        let name = format!("conformance-{}/a", std::process::id());
+        incus.put_image_alias(&name, &fingerprint).await.unwrap();
+        incus.put_image_alias(&name, &fingerprint).await.unwrap();
+        assert_eq!(incus.image_alias(&name).await.unwrap().target, fingerprint);
+        let none = incus
+            .put_image_alias(&name, &"0".repeat(64))
+            .await
+            .unwrap_err();
+        assert!(matches!(none, Error::NotFound(_)), "{none:?}");
+        incus.delete_image_alias(&name).await.unwrap();
+        let gone = incus.image_alias(&name).await.unwrap_err();
+        assert!(matches!(gone, Error::NotFound(_)), "{gone:?}");
+        assert!(there().await.is_some(), "an image outlives its name");
+
+        incus.put_image_alias(&name, &fingerprint).await.unwrap();
+        bed.done(incus.delete_image(&fingerprint).await)
+            .await
+            .unwrap();
+        assert!(there().await.is_none());
+        for gone in [
+            incus.image_alias(&name).await.map(drop).unwrap_err(),
+            incus
+                .delete_image(&fingerprint)
+                .await
+                .map(drop)
+                .unwrap_err(),
+            incus.delete_image_alias(&name).await.unwrap_err(),
+        ] {
+            assert!(matches!(gone, Error::NotFound(_)), "{gone:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_fetched_is_told_late() {
+    everywhere(|bed| async move {
+        let pull = |server: &str, alias: &str| ImagePull {
+            server: server.into(),
+            alias: alias.into(),
+        };
+        let begun = bed.incus.pull_image(&pull(&bed.server, "none")).await;
+        let unknown = bed.done(begun).await.unwrap_err();
+        assert!(matches!(unknown, Error::NotFound(_)), "{unknown:?}");
+        let begun = bed
+            .incus
+            .pull_image(&pull("https://127.0.0.1:1", "tiny"))
+            .await;
+        let away = bed.done(begun).await.unwrap_err();
+        let Error::OperationFailed(text) = away else {
+            panic!("{away:?}")
+        };
+        assert!(text.ends_with("connect: connection refused])"), "{text}");
     })
     .await;
 }

@@ -158,6 +158,8 @@ const TEXTS: &[(&str, Make)] = &[
     ("instance is frozen", Error::Frozen),
     ("currently in use", Error::InUse),
     ("only empty projects can be removed", Error::InUse),
+    // Of an image server, with code 500.
+    ("requested image couldn't be found", Error::NotFound),
     // With code 500 where its space is asked.
     ("storage pool not found", Error::NotFound),
     ("disk quota exceeded", Error::NoSpace),
@@ -232,6 +234,12 @@ mod tests {
             (404, "Storage pool not found", "NotFound"),
             (412, "ETag doesn't match: 1 vs 2", "Precondition"),
             (403, "Forbidden", "Forbidden"),
+            (
+                500,
+                "Failed getting remote image info: Failed getting image: The requested image \
+                 couldn't be found",
+                "NotFound",
+            ),
             (500, "Something else", "OperationFailed"),
         ];
         for (code, text, variant) in cases {

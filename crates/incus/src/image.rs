@@ -36,6 +36,9 @@ pub struct Image {
     pub last_used_at: String,
     /// Whether Incus fetched it on its own and may drop it.
     pub cached: bool,
+    /// `container` or `virtual-machine`.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// A name of an image, seen from the image.
@@ -90,6 +93,17 @@ pub enum PublishSource {
     },
 }
 
+/// An image of containers that Incus is to fetch itself, from a server that speaks simplestreams.
+/// One that is here already is not fetched again, so this also tells what the server has now; but
+/// Incus believes a server's index for an hour.
+#[derive(Debug, Clone, Default)]
+pub struct ImagePull {
+    /// The server's URL, `https`.
+    pub server: String,
+    /// What the server calls it.
+    pub alias: String,
+}
+
 fn alias_objects<S: serde::Serializer>(names: &[String], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(names.iter().map(|name| json!({ "name": name })))
 }
@@ -128,6 +142,23 @@ impl Client {
             }
             made => made,
         }
+    }
+
+    /// Has Incus fetch an image. The operation's metadata will hold its `fingerprint`, which is the
+    /// server's own, and tells how far the download is ([`Operation::download_percent`]).
+    pub async fn pull_image(&self, pull: &ImagePull) -> Result<Operation> {
+        let ImagePull { server, alias } = pull;
+        let source = json!({
+            "type": "image", "mode": "pull", "protocol": "simplestreams", "image_type": "container",
+            "server": server, "alias": alias,
+        });
+        let post = json!({ "source": source, "public": false, "auto_update": false });
+        self.begin(Method::POST, &["images"], &post).await
+    }
+
+    /// Removes a name; the image stays.
+    pub async fn delete_image_alias(&self, name: &str) -> Result<()> {
+        self.delete(&["images", "aliases", name], &[]).await
     }
 
     /// Removes an image and its aliases.

@@ -55,7 +55,7 @@ pub use error::{Error, Result};
 pub use events::{Event, EventType, Events, Happened, Lifecycle};
 pub use exec::{Exec, ExecOutput};
 pub use files::{FileKind, FilePost};
-pub use image::{Image, ImageAlias, ImageAliasName, ImagePublish, PublishSource};
+pub use image::{Image, ImageAlias, ImageAliasName, ImagePublish, ImagePull, PublishSource};
 pub use instance::{Devices, ImageRef, Instance, InstancePatch, InstancePost, Source};
 pub use network::{Network, NetworkPost};
 pub use operation::Operation;

@@ -48,6 +48,14 @@ impl Operation {
         self.metadata.get("fingerprint")?.as_str()
     }
 
+    /// How much of an image's root filesystem has been fetched; `None` before its first byte.
+    pub fn download_percent(&self) -> Option<u8> {
+        // `rootfs: 40% (12.34MB/s)`; the few bytes of `metadata: …` come first.
+        let text = self.metadata.get("download_progress")?.as_str()?;
+        let (_, rest) = text.split_once("rootfs: ")?;
+        rest.split_once('%')?.0.trim().parse().ok()
+    }
+
     fn into_result(self) -> Result<Self> {
         if self.status_code.is_success() {
             Ok(self)
@@ -118,6 +126,11 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Asks Incus to give an operation up; it says itself whether it can ([`Operation::may_cancel`]).
+    pub async fn cancel(&self, operation: &Operation) -> Result<()> {
+        self.delete(&["operations", &operation.id], &[]).await
     }
 
     /// One `/wait`, which Incus holds for at most [`SLICE`] and at least its smallest unit, 1 s.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use containarium_client::{CallError, Client};
+use containarium_client::{Awaited, CallError, Client};
 use containarium_contract::{
     ByteSize, Cpus, CreateContainer, Created, Effect, Endpoint, ImageRef, LabelKey, LabelValue,
     Problem, Reason, Resources, SshPublicKey, Subject, Username,
@@ -108,7 +108,8 @@ impl Form for Create {
     const TITLE: &'static str = "Create a container";
     const ABOUT: &'static str = "Create a new LXC container with specified resources. It is a Linux \
         machine of its own for the user: login over SSH as `username` with the given keys, sudo, and \
-        Docker unless enable_docker is false. Answers when a login works, usually within seconds. When `image` is omitted the server's default image is \
+        Docker unless enable_docker is false. Answers when a login works, usually within seconds; the \
+        first create from an image that is not prepared on the server takes minutes. When `image` is omitted the server's default image is \
         used: images:ubuntu/24.04 unless the server's init chose another (see \
         get_system_info.defaultImage). Without ssh_keys nobody can log in until add_ssh_key is called, so ask \
         the user for their public key first. Pass `message` (it says what was done otherwise than asked) and \
@@ -119,6 +120,13 @@ impl Form for Create {
 
     fn doing(&self) -> Option<String> {
         Some(format!("creating {}", self.username.container_name()))
+    }
+
+    fn awaited(&self) -> Option<Awaited> {
+        Some(Awaited {
+            image: self.image.clone(),
+            docker: self.enable_docker,
+        })
     }
 
     fn complete(&mut self, own: &OwnKey) -> Result<(), Problem> {

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use containarium_client::{Awaited, Client, preparation};
 use rmcp::{RoleServer, model::ProgressNotificationParam, service::RequestContext};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Well within the shortest patience that is known of a client.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Awaits `call`, telling the client how long `doing` has taken, where it asked to be told.
+/// Awaits `call`, telling the client how long `doing` has taken, and what is done for the image that
+/// is awaited, where it asked to be told.
 pub(crate) async fn reported<T>(
     doing: Option<String>,
+    awaited: Option<(&Client, Awaited)>,
     call: impl Future<Output = T>,
     context: &RequestContext<RoleServer>,
 ) -> T {
@@ -18,12 +21,18 @@ pub(crate) async fn reported<T>(
         return call.await;
     };
     with_heartbeat(call, EVERY, |elapsed| {
-        let beat = ProgressNotificationParam::new(token.clone(), elapsed.as_secs_f64())
-            .with_message(format!("{doing}: {} s", elapsed.as_secs()));
-        let peer = context.peer.clone();
+        let (doing, awaited, token) = (&doing, awaited.as_ref(), token.clone());
         async move {
+            // At first there is nothing to wait for.
+            let step = match awaited.filter(|_| elapsed >= EVERY) {
+                Some((client, awaited)) => preparation(client, awaited).await,
+                None => None,
+            };
+            let step = step.map_or_else(String::new, |step| format!("{step}, "));
+            let beat = ProgressNotificationParam::new(token, elapsed.as_secs_f64())
+                .with_message(format!("{doing}: {step}{} s", elapsed.as_secs()));
             // Whoever no longer listens has hung up; the call ends by itself.
-            let _ = peer.notify_progress(beat).await;
+            let _ = context.peer.notify_progress(beat).await;
         }
     })
     .await
@@ -40,10 +49,15 @@ async fn with_heartbeat<T, B: Future<Output = ()>>(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut work = std::pin::pin!(work);
     loop {
+        // A beat may take a while and must not hold the work up.
+        let beat = async {
+            ticks.tick().await;
+            beat(began.elapsed()).await;
+        };
         tokio::select! {
             biased;
             done = &mut work => return done,
-            _ = ticks.tick() => beat(began.elapsed()).await,
+            () = beat => {}
         }
     }
 }

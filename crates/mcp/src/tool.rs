@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use containarium_client::{CallError, Client};
+use containarium_client::{Awaited, CallError, Client};
 use containarium_contract::{Effect, Problem, accept};
 use rmcp::model::{JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
@@ -34,6 +34,11 @@ pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
         Ok(())
     }
 
+    /// The image that it may have to wait for.
+    fn awaited(&self) -> Option<Awaited> {
+        None
+    }
+
     /// Asks the daemon.
     fn call(self, client: &Client) -> impl Future<Output = Result<Self::Answer, CallError>> + Send;
 }
@@ -42,6 +47,8 @@ pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
 pub(crate) struct Call {
     /// What is being done, where it can take longer than a blink.
     pub(crate) doing: Option<String>,
+    /// The image that it may have to wait for.
+    pub(crate) awaited: Option<Awaited>,
     /// Its end.
     pub(crate) answer: Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send>>,
 }
@@ -105,7 +112,7 @@ fn start<F: Form>(
     if let Some(own) = own {
         form.complete(own)?;
     }
-    let doing = form.doing();
+    let (doing, awaited) = (form.doing(), form.awaited());
     let answer = Box::pin(async move {
         let answer = form.call(&client).await?;
         let unwritable = |e: serde_json::Error| CallError::Protocol(e.to_string());
@@ -114,5 +121,9 @@ fn start<F: Form>(
             text: serde_json::to_string_pretty(&answer).map_err(unwritable)?,
         })
     });
-    Ok(Call { doing, answer })
+    Ok(Call {
+        doing,
+        awaited,
+        answer,
+    })
 }

@@ -163,7 +163,8 @@ impl ServerHandler for Tools {
             Ok(begun) => begun,
             Err(problem) => return Ok(misread(&problem).into()),
         };
-        let done = progress::reported(begun.doing, begun.answer, &context);
+        let awaited = begun.awaited.map(|awaited| (&self.client, awaited));
+        let done = progress::reported(begun.doing, awaited, begun.answer, &context);
         tokio::select! {
             done = done => Ok(result(done, self.client.is_simulated()).into()),
             // A cancelled request is never answered; dropping the call hangs up on the daemon.

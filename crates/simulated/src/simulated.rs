@@ -3,7 +3,7 @@
 use std::io;
 
 use containarium_contract::ImageRef;
-use containarium_core::{Installation, Store, StoreError};
+use containarium_core::{Installation, Store, StoreError, images::prepared_properties};
 use containarium_incus::{Client, NetworkPost, ProjectPost, StoragePoolPost};
 use containarium_incus_sim::Sim;
 use tempfile::TempDir;
@@ -52,9 +52,13 @@ impl Simulated {
         let sim = Sim::start_from(state.path(), subnet)?;
         furnish(&Client::unix(sim.socket()), &sim).await?;
         for image in images {
+            let mut from = "base".to_owned();
             for kind in ["plain", "docker"] {
                 let alias = format!("containarium/{kind}/{}/{}", image.remote(), image.alias());
-                sim.add_image(&alias, &[]);
+                // As today's recipe would have made them.
+                let made = prepared_properties(&from);
+                let made: Vec<_> = made.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+                from = sim.add_image(&alias, &made);
                 sim.put_image_file(&alias, SSHD_CONFIG, SSHD_READS.as_bytes());
                 sim.put_image_file(&alias, "/etc/containarium/ssh_keys", b"");
             }

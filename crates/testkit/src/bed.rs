@@ -29,7 +29,7 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// The bed, emptied of what an earlier test left; `None`, with the reason printed, where there
+    /// The bed, emptied of the containers and images that an earlier test left; `None`, with the reason printed, where there
     /// is no engine to test on. Without one under `CI=true` it panics: there nothing is skipped.
     pub async fn made() -> Option<Self> {
         let variable =
@@ -86,6 +86,17 @@ impl Bed {
             }
             let removed = incus.delete_instance(&left.name).await.unwrap();
             incus.wait(&removed, REMOVE).await.unwrap();
+        }
+        // What `init` made is of this host's own release, and so local.
+        for image in incus.images().await.unwrap() {
+            if !image
+                .aliases
+                .iter()
+                .any(|alias| alias.name.contains("/local/"))
+            {
+                let removed = incus.delete_image(&image.fingerprint).await.unwrap();
+                incus.wait(&removed, REMOVE).await.unwrap();
+            }
         }
     }
 

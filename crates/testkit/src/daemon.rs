@@ -8,7 +8,7 @@ use std::{
 
 use containarium_client::{Client, Token};
 use containarium_contract::{Container, CreateContainer, Created, DeleteContainer, Face};
-use containarium_core::{Principal, Role, secret::SecretSource, token};
+use containarium_core::{Principal, Role, images::Remotes, secret::SecretSource, token};
 use containarium_daemon::{Config, Daemon};
 use secrecy::SecretSlice;
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ pub struct TestDaemon {
     pub url: String,
     state: Arc<TempDir>,
     engine: PathBuf,
+    remotes: Remotes,
     secret: SecretSlice<u8>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -33,6 +34,11 @@ pub struct TestDaemon {
 impl TestDaemon {
     /// On the live suite's engine, with a fresh copy of the store that `init` left.
     pub async fn on(bed: &Bed) -> Self {
+        Self::with_remotes(bed, Remotes::default()).await
+    }
+
+    /// The same, with these image servers.
+    pub async fn with_remotes(bed: &Bed, remotes: Remotes) -> Self {
         let state = tempfile::tempdir().unwrap();
         for file in std::fs::read_dir(&bed.state).unwrap() {
             let file = file.unwrap();
@@ -40,11 +46,15 @@ impl TestDaemon {
                 std::fs::copy(file.path(), state.path().join(file.file_name())).unwrap();
             }
         }
-        Self::with(Arc::new(state), &bed.socket).await
+        Self::started(Arc::new(state), &bed.socket, remotes).await
     }
 
     /// On any engine, with this state directory.
     pub async fn with(state: Arc<TempDir>, engine: &Path) -> Self {
+        Self::started(state, engine, Remotes::default()).await
+    }
+
+    async fn started(state: Arc<TempDir>, engine: &Path, remotes: Remotes) -> Self {
         // Not found by the usual ways: the machine's own must not be a test's.
         let secret = format!("{}{}", Ulid::generate(), Ulid::generate());
         let config = Config {
@@ -57,6 +67,7 @@ impl TestDaemon {
             state_dir: state.path().to_owned(),
             engine: engine.to_owned(),
             require_tls: false,
+            remotes: remotes.clone(),
         };
         let daemon = Daemon::start(config).await.unwrap();
         let url = format!("http://{}", daemon.address().unwrap());
@@ -66,6 +77,7 @@ impl TestDaemon {
             url,
             state,
             engine: engine.to_owned(),
+            remotes,
             secret: secret.into_bytes().into(),
             stop,
             serving,
@@ -77,13 +89,14 @@ impl TestDaemon {
         let Self {
             state,
             engine,
+            remotes,
             stop,
             serving,
             ..
         } = self;
         stop.cancel();
         serving.await.unwrap();
-        Self::with(state, &engine).await
+        Self::started(state, &engine, remotes).await
     }
 
     /// Stops it gracefully.

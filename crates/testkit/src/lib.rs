@@ -10,6 +10,7 @@
 mod answer;
 mod bed;
 mod daemon;
+mod image_server;
 mod junk;
 mod login;
 mod mcp_session;
@@ -20,6 +21,7 @@ mod wait;
 pub use answer::Answer;
 pub use bed::Bed;
 pub use daemon::TestDaemon;
+pub use image_server::{ImageServer, ServedImage};
 pub use junk::Junk;
 pub use login::{Key, Login, Said};
 pub use mcp_session::{McpSession, ToolResult};

@@ -6,7 +6,7 @@ use containarium_incus::Client;
 use containarium_simulated::Sim;
 use tempfile::TempDir;
 
-/// A simulated installation with the images of `local:debian/12`.
+/// A simulated installation with the images of `local:debian/12` and `13`.
 pub struct Simulated {
     /// The incusd in memory, for its faults.
     pub sim: Sim,
@@ -20,7 +20,8 @@ impl Simulated {
     /// `subnet` is where the search for a free 127.x.0.0/16 begins: tests that run side by side find
     /// theirs at the first try where it differs.
     pub async fn on(subnet: u8) -> Self {
-        let images = ["local:debian/12".parse().unwrap()];
+        // The second is there to be deleted.
+        let images = ["local:debian/12", "local:debian/13"].map(|image| image.parse().unwrap());
         let there = containarium_simulated::Simulated::start(&images, subnet).await;
         let containarium_simulated::Simulated {
             sim,

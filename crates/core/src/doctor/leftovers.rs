@@ -6,10 +6,7 @@ use std::collections::BTreeSet;
 use containarium_incus::Client;
 
 use super::{Finding, probe};
-use crate::{
-    Installation, Store,
-    engine::{self, INSTALL_TAG},
-};
+use crate::{Installation, Store, engine::INSTALL_TAG, images::alias};
 
 const LEFT: &str = "leftovers";
 const IMAGES: &str = "images";
@@ -24,7 +21,7 @@ pub(super) async fn examine(
     match incus.images().await {
         Ok(all) => {
             let names = all.iter().flat_map(|image| &image.aliases);
-            let names: Vec<&str> = names.map(|alias| alias.name.as_str()).collect();
+            let names: Vec<&str> = names.map(|known| known.name.as_str()).collect();
             findings.push(images(here, &names));
         }
         Err(e) => findings.push(Finding::unknown(IMAGES, format!("Incus does not say: {e}"))),
@@ -56,7 +53,7 @@ fn images(here: &Installation, names: &[&str]) -> Finding {
     let image = &here.default_image;
     let missing: Vec<&str> = [(false, "without Docker"), (true, "with Docker")]
         .into_iter()
-        .filter(|(docker, _)| !names.contains(&engine::alias(image, *docker).as_str()))
+        .filter(|(docker, _)| !names.contains(&alias(image, *docker).as_str()))
         .map(|(_, kind)| kind)
         .collect();
     if missing.is_empty() {

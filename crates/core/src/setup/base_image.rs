@@ -13,6 +13,7 @@ use containarium_incus::Client;
 use tokio::process::Command;
 
 use super::{SetupError, While as _, tail};
+use crate::images::base_alias;
 
 /// Runs on the host, as root, with mmdebstrap.
 const SCRIPT: &str = include_str!("../../guest/base.sh");
@@ -37,11 +38,6 @@ pub(super) fn of_this_host() -> Result<ImageRef, SetupError> {
         what: "finding out this host's distribution".into(),
         evidence: format!("/etc/os-release says {alias}; Debian and Ubuntu are known"),
     })
-}
-
-/// The alias of a base image in our project.
-pub(super) fn alias(image: &ImageRef) -> String {
-    format!("containarium/base/{}/{}", image.remote(), image.alias())
 }
 
 /// Builds the base image in `scratch` and imports it.
@@ -79,7 +75,9 @@ pub(super) async fn build(
         .find_map(|line| line.strip_prefix("file="))
         .map(PathBuf::from);
     let file = file.unwrap_or_else(|| dir.path().join("base.tar.zst"));
-    let begun = incus.import_image_unified(&file, &[&alias(image)]).await;
+    let begun = incus
+        .import_image_unified(&file, &[&base_alias(image)])
+        .await;
     let begun = begun.doing("importing the base image")?;
     incus
         .wait(&begun, IMPORT)

@@ -3,22 +3,19 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
+use containarium_contract::ImageRef;
 use containarium_incus::{Client, Error as Incus, NetworkPost, ProjectPost};
 use ulid::Ulid;
 
 use super::{
     Report, SetupError, While as _, base_image,
+    images::images,
     pool::{self, PoolChoice},
-    prepare::{BUILDER, prepare},
     routes,
     subnet::{self, Subnet},
     uids,
 };
-use crate::{
-    Installation, Store, StoreError,
-    engine::{self, Engine, INSTALL_TAG},
-    host_ports,
-};
+use crate::{Installation, Store, StoreError, engine::INSTALL_TAG, host_ports, images::Remotes};
 
 /// What a person decides about an installation.
 #[derive(Clone, Debug)]
@@ -33,18 +30,22 @@ pub struct Init {
     pub pool: PoolChoice,
     /// Their network, where a person chose one.
     pub subnet: Option<Subnet>,
+    /// The image of a create that names none; chosen where it is not given.
+    pub image: Option<ImageRef>,
+    /// Where images may come from.
+    pub remotes: Remotes,
 }
 
 /// Prepares Incus, or completes what an earlier run began.
 pub async fn init(ask: &Init, report: Report<'_>) -> Result<Installation, SetupError> {
     let installation = lay_out(ask, report).await?;
-    images(
-        &Client::unix(&ask.engine).in_project(&installation.name),
-        &installation,
-        ask,
-        report,
-    )
-    .await?;
+    let incus = Client::unix(&ask.engine);
+    let installation = Installation {
+        default_image: images(&incus, &installation, ask, report).await?,
+        ..installation
+    };
+    let store = Store::open(&ask.state_dir)?;
+    store.set_installation(&installation).await?;
     Ok(installation)
 }
 
@@ -142,7 +143,11 @@ async fn decide(ask: &Init, incus: &Client) -> Result<Installation, SetupError> 
         prefix: subnet.prefix(),
         uid_first,
         uid_ranges,
-        default_image: base_image::of_this_host()?,
+        // Until one is prepared.
+        default_image: ask
+            .image
+            .clone()
+            .map_or_else(base_image::of_this_host, Ok)?,
         ssh_port: 22,
         simulated: false,
     })
@@ -304,58 +309,4 @@ async fn network(
         }
         Err(other) => Err(other).doing("looking for the bridge"),
     }
-}
-
-async fn images(
-    incus: &Client,
-    installation: &Installation,
-    ask: &Init,
-    report: Report<'_>,
-) -> Result<(), SetupError> {
-    // Left by an init that was cut off.
-    for left in incus.instances().await.doing("listing instances")? {
-        if left.name.starts_with(BUILDER) {
-            Engine::new(incus, installation.clone())
-                .remove(&left.name)
-                .await
-                .doing("removing an old builder")?;
-        }
-    }
-    let image = &installation.default_image;
-    let there = incus.images().await.doing("listing images")?;
-    let has = |alias: &str| {
-        there
-            .iter()
-            .any(|image| image.aliases.iter().any(|known| known.name == alias))
-    };
-    let mut missing = false;
-    for docker in [false, true] {
-        missing |= !has(&engine::alias(image, docker));
-    }
-    if missing && !has(&base_image::alias(image)) {
-        report(&format!(
-            "base image {image}: building it from this host's package mirror"
-        ));
-        base_image::build(incus, image, &ask.state_dir).await?;
-    }
-    for docker in [false, true] {
-        let kind = if docker {
-            "with Docker"
-        } else {
-            "without Docker"
-        };
-        if has(&engine::alias(image, docker)) {
-            report(&format!("image {image} {kind}: there"));
-        } else {
-            report(&format!(
-                "image {image} {kind}: preparing it in a container"
-            ));
-            prepare(incus, installation, image, docker).await?;
-            // The script inside got its packages through the bridge.
-            report(&format!(
-                "image {image} {kind}: ready; containers reach the package mirror"
-            ));
-        }
-    }
-    Ok(())
 }

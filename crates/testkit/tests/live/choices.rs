@@ -8,6 +8,7 @@ use std::{
 
 use containarium_core::{
     Installation, Store,
+    images::Remotes,
     setup::{self, Init, PoolChoice, SetupError},
 };
 use containarium_incus::{Client, StoragePoolPost};
@@ -50,6 +51,8 @@ impl Second {
             engine: self.bed.socket.clone(),
             pool,
             subnet: subnet.map(|text| text.parse().unwrap()),
+            image: None,
+            remotes: Remotes::default(),
         };
         let done = setup::lay_out(&ask, &report).await;
         (said.into_inner().unwrap(), done)

@@ -15,6 +15,7 @@ mod doctor;
 mod engine;
 mod facts;
 mod full;
+mod images;
 mod mcp;
 mod metrics;
 mod neighbours;

@@ -1,0 +1,271 @@
+//! What callers do with images: list, prepare, delete, and wait for one that a create needs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use containarium_contract::{
+    DeleteImage, Effect, EngineHealth, Image, ImageDeleted, ImageList, ImagePrepared,
+    ImageProgress, ImageRef, ImageState, ListImages, PrepareImage, Username,
+};
+
+use super::{
+    ImageError, Prepared, Shelf, Wish,
+    flight::{Flight, Landed, landed},
+    prepare, sweep,
+};
+use crate::{Containarium, Decision, Error, Principal, access::decide_shared};
+
+impl Containarium {
+    /// The images that are prepared or being prepared.
+    pub async fn list_images(&self, who: &Principal, _: ListImages) -> Result<ImageList, Error> {
+        may(who, Effect::Read)?;
+        let (images, engine) = match self.images().await {
+            Ok(images) => (images, EngineHealth::Ok),
+            Err(Error::EngineAway(_)) => (Vec::new(), EngineHealth::Unreachable),
+            Err(other) => return Err(other),
+        };
+        Ok(ImageList {
+            images,
+            remotes: self.inner.bench.remotes.names(),
+            engine,
+        })
+    }
+
+    /// Prepares an image, anew where it could be newer; answers when it is ready.
+    pub async fn prepare_image(
+        &self,
+        who: &Principal,
+        request: PrepareImage,
+    ) -> Result<ImagePrepared, Error> {
+        may(who, Effect::Write)?;
+        let PrepareImage {
+            image,
+            enable_docker: docker,
+            force,
+        } = request;
+        self.allowed(None, &image)?;
+        let wish = if force { Wish::Anew } else { Wish::Newest };
+        let done = match self.fly(&image, docker, wish).await? {
+            Ok(done) => done,
+            Err(cause) => return Err(self.no_image(None, docker, cause).await),
+        };
+        let message = match done {
+            Prepared::Now => format!("{image} is prepared."),
+            Prepared::Already => format!("{image} is prepared already, and nothing is newer."),
+            Prepared::Kept { why } => {
+                format!(
+                    "{image} is prepared already. Whether there is a newer one is unknown: {why}."
+                )
+            }
+        };
+        let all = self.images().await?;
+        let found = all
+            .into_iter()
+            .find(|known| known.image == image && known.docker_enabled == docker);
+        let image = found.ok_or(Error::NoImage(image))?;
+        Ok(ImagePrepared { image, message })
+    }
+
+    /// Deletes what is prepared of an image, and the base image that was fetched for it.
+    pub async fn delete_image(
+        &self,
+        who: &Principal,
+        request: DeleteImage,
+    ) -> Result<ImageDeleted, Error> {
+        may(who, Effect::Destroy)?;
+        let image = request.image;
+        if self.default_image().await? == image {
+            return Err(Error::DefaultImage(image));
+        }
+        let this = self.clone();
+        self.to_the_end(async move {
+            let engine = &this.inner.engine;
+            let taken = this.inner.turn.try_take();
+            let Some(_turn) = taken.map_err(|e| plainly(Arc::new(e)))? else {
+                return Err(Error::ImagesBusy(image));
+            };
+            let shelf = Shelf::look(&this.inner.bench.incus).await?;
+            let prepared = [true, false].map(|docker| shelf.prepared(&image, docker));
+            let all: Vec<_> = prepared
+                .into_iter()
+                .chain([shelf.own_base(&image)])
+                .flatten()
+                .collect();
+            if all.is_empty() {
+                return Err(Error::NoImage(image));
+            }
+            for part in all {
+                engine.remove_image(&part.fingerprint).await?;
+            }
+            let message = format!("{image} is deleted; containers made from it stay.");
+            Ok(ImageDeleted { message, image })
+        })
+        .await
+    }
+
+    /// Waits until a container can be made from the image, and prepares it if need be.
+    pub(crate) async fn prepared_for(
+        &self,
+        username: &Username,
+        image: &ImageRef,
+        docker: bool,
+    ) -> Result<(), Error> {
+        match self.fly(image, docker, Wish::There).await? {
+            Ok(_done) => Ok(()),
+            Err(cause) => Err(self.no_image(Some(username), docker, cause).await),
+        }
+    }
+
+    /// Refuses an image of a remote that is not on the list.
+    pub(crate) fn allowed(
+        &self,
+        username: Option<&Username>,
+        image: &ImageRef,
+    ) -> Result<(), Error> {
+        let remotes = &self.inner.bench.remotes;
+        if remotes.allow(image) {
+            return Ok(());
+        }
+        Err(Error::Image {
+            username: username.cloned(),
+            cause: Arc::new(ImageError::NotAllowed {
+                image: image.clone(),
+                remotes: remotes.names(),
+            }),
+            available: Vec::new(),
+        })
+    }
+
+    /// The image of a create that names none, which an `init` beside us may have changed.
+    pub(crate) async fn default_image(&self) -> Result<ImageRef, Error> {
+        Ok(self.inner.store.installation().await?.default_image)
+    }
+
+    /// Removes what an earlier daemon left half prepared, in the background.
+    pub(crate) fn sweep_images(&self) {
+        let this = self.clone();
+        self.inner.tasks.spawn(async move {
+            let swept = match this.inner.turn.try_take() {
+                Ok(Some(_turn)) => sweep(&this.inner.bench).await.map_err(|e| e.to_string()),
+                // Whoever has it is alive, and so is his builder.
+                Ok(None) => Ok(()),
+                Err(e) => Err(e.to_string()),
+            };
+            if let Err(error) = swept {
+                tracing::warn!(
+                    error,
+                    "what a preparation left is not removed; the next one does"
+                );
+            }
+        });
+    }
+
+    /// Joins the preparation of an image, or begins it.
+    async fn fly(&self, image: &ImageRef, docker: bool, wish: Wish) -> Result<Landed, Error> {
+        let this = self.clone();
+        let flight = self.inner.flights.join(image, docker, |sender| {
+            let image = image.clone();
+            self.inner.tasks.spawn(async move {
+                let tell = |progress: ImageProgress| {
+                    tracing::debug!(%image, step = progress.step, percent = progress.percent, "preparing");
+                    sender.send_replace(Flight::Under(progress));
+                };
+                let done = this.in_turn(&image, docker, wish, &tell).await;
+                match &done {
+                    Ok(done) => tracing::info!(%image, docker, ?done, "image"),
+                    Err(error) => tracing::warn!(%image, docker, %error, "no image"),
+                }
+                sender.send_replace(Flight::Landed(done.map_err(Arc::new)));
+            });
+        });
+        let fell = || crate::StoreError::Unreadable("a preparation ended early".into());
+        Ok(landed(flight).await.ok_or_else(fell)?)
+    }
+
+    async fn in_turn(
+        &self,
+        image: &ImageRef,
+        docker: bool,
+        wish: Wish,
+        tell: super::Tell<'_>,
+    ) -> Result<Prepared, ImageError> {
+        let inner = &self.inner;
+        let _turn = tokio::select! {
+            turn = inner.turn.take() => turn?,
+            () = inner.bench.closing.cancelled() => return Err(ImageError::Stopping(image.clone())),
+        };
+        if let Err(e) = sweep(&inner.bench).await {
+            tracing::warn!(error = %e, "what a preparation left is not removed yet");
+        }
+        prepare(&inner.bench, image, docker, wish, tell).await
+    }
+
+    async fn no_image(
+        &self,
+        username: Option<&Username>,
+        docker: bool,
+        cause: Arc<ImageError>,
+    ) -> Error {
+        let shelf = Shelf::look(&self.inner.bench.incus).await;
+        Error::Image {
+            username: username.cloned(),
+            cause,
+            available: shelf.map_or_else(|_away| Vec::new(), |shelf| shelf.available(docker)),
+        }
+    }
+
+    /// What is prepared and what is being prepared, in one call of the engine.
+    async fn images(&self) -> Result<Vec<Image>, Error> {
+        let default = self.default_image().await?;
+        let shelf = Shelf::look(&self.inner.bench.incus).await?;
+        let mut all: BTreeMap<(ImageRef, bool), Image> = BTreeMap::new();
+        for (image, docker, at) in shelf.all_prepared() {
+            let view = Image {
+                docker_enabled: docker,
+                state: ImageState::Ready,
+                default: image == default,
+                outdated: shelf.is_outdated(&image, docker),
+                size_bytes: Some(at.size),
+                prepared_at: seconds(&at.uploaded_at),
+                progress: None,
+                image: image.clone(),
+            };
+            all.insert((image, docker), view);
+        }
+        for (image, docker, progress) in self.inner.flights.under_way() {
+            let key = (image.clone(), docker);
+            let view = all.entry(key).or_insert_with(|| Image {
+                docker_enabled: docker,
+                state: ImageState::Preparing,
+                default: image == default,
+                outdated: false,
+                size_bytes: None,
+                prepared_at: None,
+                progress: None,
+                image,
+            });
+            view.progress = Some(progress);
+        }
+        Ok(all.into_values().collect())
+    }
+}
+
+fn may(who: &Principal, effect: Effect) -> Result<(), Error> {
+    match decide_shared(who, effect) {
+        Decision::Allow => Ok(()),
+        Decision::Forbid | Decision::Hide => Err(Error::Forbidden),
+    }
+}
+
+fn plainly(cause: Arc<ImageError>) -> Error {
+    Error::Image {
+        username: None,
+        cause,
+        available: Vec::new(),
+    }
+}
+
+/// Incus's moment without its fractions of a second, which nobody needs.
+fn seconds(moment: &str) -> Option<String> {
+    let at = humantime::parse_rfc3339(moment).ok()?;
+    Some(humantime::format_rfc3339_seconds(at).to_string())
+}
