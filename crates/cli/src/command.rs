@@ -12,6 +12,7 @@ use crate::{
     delete::Delete,
     doctor::Doctor,
     failure::{EXIT_CODES, Failure},
+    forward::Forward,
     get::Get,
     image::Image,
     info::Info,
@@ -22,10 +23,13 @@ use crate::{
     metrics::Metrics,
     output::Format,
     purge::Purge,
+    ssh::Ssh,
+    ssh_config::SshConfig,
     ssh_keys::SshKeys,
     start::Start,
     stop::Stop,
     token::Token,
+    tunnel::Tunnel,
     version::Version,
 };
 
@@ -38,7 +42,7 @@ pub(crate) struct Cli {
     output: Format,
     // Last of the options, for its heading goes on to whatever comes after it.
     #[command(flatten)]
-    connect: Connect,
+    pub(crate) connect: Connect,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -52,6 +56,10 @@ pub(crate) enum Command {
     Start(Start),
     Stop(Stop),
     SshKey(SshKeys),
+    Ssh(Ssh),
+    Forward(Forward),
+    SshConfig(SshConfig),
+    Tunnel(Tunnel),
     Metrics(Metrics),
     Info(Info),
     Login(Login),
@@ -83,6 +91,10 @@ impl Cli {
             Command::Start(start) => start.run(&connect.client()?, output).await,
             Command::Stop(stop) => stop.run(&connect.client()?, output).await,
             Command::SshKey(keys) => keys.run(|| connect.client(), output).await,
+            Command::Ssh(ssh) => ssh.run(&connect),
+            Command::Forward(forward) => forward.run(&connect.client_for_long()?).await,
+            Command::SshConfig(config) => config.run(&connect.client()?, &connect).await,
+            Command::Tunnel(tunnel) => tunnel.run(&connect.client_for_long()?).await,
             Command::Metrics(metrics) => metrics.run(&connect.client()?, output).await,
             Command::Info(info) => info.run(&connect.client()?, output).await,
             Command::Login(login) => login.run(&connect, output).await,
@@ -152,7 +164,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        assert_eq!(proposed, 8 + 6 * 3);
+        assert_eq!(proposed, 9 + 6 * 3);
     }
 
     #[test]

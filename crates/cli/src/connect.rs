@@ -3,7 +3,8 @@
 
 use std::{
     env,
-    path::PathBuf,
+    ffi::OsString,
+    path::{self, Path, PathBuf},
     sync::OnceLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -24,6 +25,8 @@ use crate::{
 const HERE: &str = "http://127.0.0.1:8080";
 /// How long a token that is made for a call on this machine is good.
 const CALL: Duration = Duration::from_secs(60);
+/// How long one for a connection that stays open is.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
@@ -69,6 +72,59 @@ impl Target {
 }
 
 impl Connect {
+    /// The options with which another process of ours asks the same server. The token is not among
+    /// them: it is saved, or in a file, or inherited with the environment.
+    pub(crate) fn arguments(&self) -> Result<Vec<OsString>, Failure> {
+        let mut options: Vec<OsString> = match self.meant_context()? {
+            Some(name) => vec!["--context".into(), name.into()],
+            None => {
+                let server = self.given_server().unwrap_or_else(|| HERE.into());
+                vec!["--server".into(), server.into()]
+            }
+        };
+        let file = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if let Some(token) = self.meant_token_file()? {
+            options.extend(["--token-file".into(), file(&token).into()]);
+        }
+        if let Some(ca) = self.ca_file() {
+            options.extend(["--ca-file".into(), file(&ca).into()]);
+        }
+        Ok(options)
+    }
+
+    /// The context that a call goes to, named or current.
+    fn meant_context(&self) -> Result<Option<String>, Failure> {
+        let named = variable("CONTAINARIUM_CONTEXT").filter(|_| self.server.is_none());
+        if let Some(name) = self.context.clone().or(named) {
+            return Ok(Some(name));
+        }
+        if self.given_server().is_some() || self.given_token().is_some() {
+            return Ok(None);
+        }
+        Ok(Contexts::read()?.current)
+    }
+
+    /// The file with the token that a call sends, where it is in one that was named.
+    fn meant_token_file(&self) -> Result<Option<PathBuf>, Failure> {
+        if self.token_file.is_some() || self.meant_context()?.is_some() {
+            return Ok(self.token_file.clone());
+        }
+        let is_text = variable(Token::VARIABLE).is_some();
+        let named = variable(Token::FILE_VARIABLE).filter(|_| !is_text);
+        Ok(named.map(PathBuf::from))
+    }
+
+    /// Whether the token is the environment's own, so that another process needs it there.
+    pub(crate) fn token_is_in_the_environment(&self) -> Result<bool, Failure> {
+        let elsewhere = self.token_file.is_some() || self.meant_context()?.is_some();
+        Ok(!elsewhere && variable(Token::VARIABLE).is_some())
+    }
+
+    /// A client for connections that stay open: a tunnel ends with its token.
+    pub(crate) fn client_for_long(&self) -> Result<Client, Failure> {
+        self.target_for(DAY)?.client(Face::Cli)
+    }
+
     /// A client of the daemon.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let client = self.target()?.client(Face::Cli)?;

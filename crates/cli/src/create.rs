@@ -91,7 +91,13 @@ impl Create {
 }
 
 fn told(created: &Created) -> String {
-    format!("{}\n{}", created.message, created.ssh_command)
+    let Created {
+        message,
+        ssh_command: here,
+        ssh_command_remote: elsewhere,
+        ..
+    } = created;
+    format!("{message}\non the server:  {here}\nelsewhere:      {elsewhere}")
 }
 
 #[cfg(test)]

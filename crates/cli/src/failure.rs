@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use containarium_client::{CallError, NoClient};
+use containarium_client::{CallError, NoClient, TunnelEnded};
 use containarium_contract::Reason;
 
 /// The exit codes. They do not change their meaning.
@@ -78,6 +78,14 @@ impl Failure {
         }
     }
 
+    /// The same, said of one thing among several.
+    pub(crate) fn about(self, what: &str) -> Self {
+        Self {
+            sentence: format!("{what}: {}", self.sentence),
+            ..self
+        }
+    }
+
     /// Tells stderr; the code to end with.
     pub(crate) fn told(&self) -> ExitCode {
         anstream::eprintln!("\u{1b}[1;31merror:\u{1b}[0m {}", self.sentence);
@@ -114,6 +122,16 @@ impl From<CallError> for Failure {
             sentence,
             hint,
         }
+    }
+}
+
+impl From<TunnelEnded> for Failure {
+    fn from(ended: TunnelEnded) -> Self {
+        let exit = match &ended {
+            TunnelEnded::Silent | TunnelEnded::Broken(_) => Exit::Unreachable,
+            TunnelEnded::Closed(_) | TunnelEnded::Local(_) => Exit::Other,
+        };
+        Self::new(exit, ended.to_string())
     }
 }
 

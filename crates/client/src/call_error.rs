@@ -83,6 +83,16 @@ pub enum Why {
 }
 
 impl CallError {
+    /// The daemon's answer that is no success.
+    pub(crate) fn refused(status: u16, body: String) -> Self {
+        let problem = serde_json::from_str::<Problem>(&body).ok();
+        Self::Api {
+            status,
+            body,
+            problem,
+        }
+    }
+
     /// What to do next, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {

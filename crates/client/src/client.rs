@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use containarium_contract::{Endpoint, Face, HostEngine, Problem};
+use containarium_contract::{Endpoint, Face, HostEngine};
 use reqwest::{Certificate, header, redirect};
 
 use crate::{
@@ -23,10 +23,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Calls one daemon with one token in the name of one face. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    server: BaseUrl,
-    token: Token,
-    face: Face,
-    http: reqwest::Client,
+    pub(crate) server: BaseUrl,
+    pub(crate) token: Token,
+    pub(crate) face: Face,
+    pub(crate) http: reqwest::Client,
     simulated: Arc<AtomicBool>,
     /// In place of the endpoint's own.
     patience: Option<Duration>,
@@ -141,12 +141,7 @@ impl Client {
         let status = answer.status();
         let body = answer.text().await.map_err(unreachable)?;
         if !status.is_success() {
-            let problem = serde_json::from_str::<Problem>(&body).ok();
-            return Err(CallError::Api {
-                status: status.as_u16(),
-                body,
-                problem,
-            });
+            return Err(CallError::refused(status.as_u16(), body));
         }
         serde_json::from_str(&body)
             .map_err(|e| CallError::Protocol(format!("{} {path}: {e}", E::METHOD)))

@@ -12,9 +12,11 @@ mod dial;
 mod preparation;
 mod projection;
 mod token;
+mod tunnel;
 
 pub use base_url::{BaseUrl, NotABaseUrl};
 pub use call_error::{CallError, Why};
 pub use client::{Client, NoClient};
 pub use preparation::{Awaited, preparation};
 pub use token::{Token, TokenError};
+pub use tunnel::{Tunnel, TunnelEnded};

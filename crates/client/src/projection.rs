@@ -1,7 +1,8 @@
 //! A request as HTTP: its path filled in, the rest as query or body. Not how it is sent.
 
-use containarium_contract::{Endpoint, Method};
+use containarium_contract::{Endpoint, Method, Stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// What of a request goes where.
@@ -25,9 +26,23 @@ pub(crate) enum Rest {
 impl Projection {
     /// Projects `request`; an error is a fault of the request's type.
     pub(crate) fn of<E: Endpoint>(request: &E) -> Result<Self, serde_json::Error> {
+        let in_body = [Method::POST, Method::PUT, Method::PATCH].contains(&E::METHOD);
+        Self::onto(E::PATH, in_body, request)
+    }
+
+    /// The same for a stream.
+    pub(crate) fn of_stream<S: Stream>(request: &S) -> Result<Self, serde_json::Error> {
+        Self::onto(S::PATH, false, request)
+    }
+
+    fn onto(
+        template: &str,
+        in_body: bool,
+        request: &impl Serialize,
+    ) -> Result<Self, serde_json::Error> {
         let mut fields: Map<String, Value> =
             serde_json::from_value(serde_json::to_value(request)?)?;
-        let path = E::PATH
+        let path = template
             .split('/')
             .map(|part| {
                 match part
@@ -43,7 +58,7 @@ impl Projection {
             })
             .collect::<Vec<_>>()
             .join("/");
-        let rest = if [Method::POST, Method::PUT, Method::PATCH].contains(&E::METHOD) {
+        let rest = if in_body {
             Rest::Body(fields)
         } else {
             Rest::Query(
@@ -80,7 +95,7 @@ mod tests {
         DeleteContainer, Effect, GetSystemInfo, ListContainers, StartContainer, State,
     };
     use schemars::JsonSchema;
-    use serde::{Deserialize, Serialize};
+    use serde::Deserialize;
     use serde_json::json;
 
     fn query(pairs: &[(&str, &str)]) -> Rest {

@@ -148,6 +148,8 @@ pub struct Created {
     pub message: String,
     /// Logs in, from the server itself.
     pub ssh_command: String,
+    /// Logs in, from wherever the `containarium` command reaches this server.
+    pub ssh_command_remote: String,
 }
 
 impl Endpoint for CreateContainer {

@@ -10,6 +10,8 @@ pub use http::Method;
 
 /// The patience of a call that may have to fetch and prepare an image first.
 pub(crate) const MINUTES: Duration = Duration::from_secs(45 * 60);
+/// The HTTP status of a stream's success.
+const SWITCHING: u16 = 101;
 
 /// What an endpoint does to the world; roles and MCP hints follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,17 @@ pub trait Endpoint: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 's
     type Answer: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 }
 
+/// A request that is answered by a connection: after `101 Switching Protocols`, the messages of a
+/// WebSocket go both ways. Always a GET.
+pub trait Stream: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// As [`Endpoint::ID`].
+    const ID: &'static str;
+    /// As [`Endpoint::PATH`].
+    const PATH: &'static str;
+    /// As [`Endpoint::EFFECT`].
+    const EFFECT: Effect;
+}
+
 /// An endpoint with its types erased, for whoever lists them all.
 #[derive(Clone, Debug)]
 pub struct Spec {
@@ -55,7 +68,8 @@ pub struct Spec {
     pub status: u16,
     /// JSON Schema (2020-12) of the request, path fields included.
     pub request: Map<String, Value>,
-    /// The schema of the answer in a document of many, where what it is made of has names of its own.
+    /// The schema of the answer in a document of many, where what it is made of has names of its own;
+    /// empty where the answer is a connection.
     pub answer_in: fn(&mut SchemaGenerator) -> Schema,
 }
 
@@ -80,6 +94,24 @@ impl Spec {
         (self.answer_in)(&mut generator).to_value()
     }
 
+    /// The erased form of the stream `S`.
+    pub fn of_stream<S: Stream>() -> Self {
+        Self {
+            id: S::ID,
+            method: Method::GET,
+            path: S::PATH,
+            effect: S::EFFECT,
+            status: SWITCHING,
+            request: request::<S>(),
+            answer_in: |_| Schema::default(),
+        }
+    }
+
+    /// Whether it is answered by a connection, so that it must be asked for as a WebSocket.
+    pub fn is_stream(&self) -> bool {
+        self.status == SWITCHING
+    }
+
     /// The names in the path template.
     pub fn path_fields(&self) -> impl Iterator<Item = &'static str> {
         self.path
@@ -93,10 +125,10 @@ impl Spec {
     }
 }
 
-fn request<E: Endpoint>() -> Map<String, Value> {
+fn request<R: JsonSchema>() -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let generator = settings.for_deserialize().into_generator();
-    match generator.into_root_schema_for::<E>().to_value() {
+    match generator.into_root_schema_for::<R>().to_value() {
         Value::Object(map) => map,
         other => Map::from_iter([("const".to_owned(), other)]),
     }

@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 
 use serde_json::{Value, json};
 
-use crate::{ByteSize, Fingerprint, ImageRef, Username};
+use crate::{ByteSize, Fingerprint, ImageRef, Port, Username};
 
 /// Who asks, and so what a next step looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub enum Hint {
     List,
     /// See this one.
     Get(Username),
+    /// Start it.
+    Start(Username),
     /// Stop it without asking it.
     StopForce(Username),
     /// Delete it although it runs.
@@ -75,6 +77,10 @@ pub enum Hint {
     Init,
     /// Look at the engine and try again.
     CheckEngine,
+    /// Let a program in the container listen where others reach it.
+    Listen(Port),
+    /// End tunnels that nobody uses.
+    CloseTunnels,
     /// Spell the field like the example.
     Write {
         /// The field, as in the request.
@@ -151,6 +157,12 @@ impl Hint {
                 json!({ "username": u }),
                 format!("GET /v1/containers/{u}"),
             ),
+            Self::Start(u) => call(
+                format!("start {u}"),
+                "start_container",
+                json!({ "username": u }),
+                format!("POST /v1/containers/{u}/start"),
+            ),
             Self::StopForce(u) => call(
                 format!("stop {u} --force"),
                 "stop_container",
@@ -226,6 +238,13 @@ impl Hint {
             Self::CheckEngine => Form::Sentence(
                 "on the server, `containarium doctor` says what is wrong; then try again".into(),
             ),
+            Self::Listen(port) => Form::Sentence(format!(
+                "let the program in the container listen on 0.0.0.0:{port}; on 127.0.0.1 only the \
+                 container itself reaches it"
+            )),
+            Self::CloseTunnels => Form::Sentence(
+                "close connections that are not used any more, then try again".into(),
+            ),
             Self::Write { field, example } => {
                 Form::Sentence(format!("write `{field}` like {example}"))
             }
@@ -241,6 +260,7 @@ impl Hint {
         let mut all = vec![
             Self::List,
             Self::Get(alice.clone()),
+            Self::Start(alice.clone()),
             Self::StopForce(alice.clone()),
             Self::DeleteForce(alice.clone()),
             Self::CreateWithDisk(alice.clone(), ByteSize::from_bytes(4 << 30)),
@@ -253,6 +273,8 @@ impl Hint {
             Self::MintToken,
             Self::Init,
             Self::CheckEngine,
+            Self::Listen(Port::SSH),
+            Self::CloseTunnels,
             Self::Write {
                 field: "timeout".into(),
                 example: "30".into(),
@@ -267,6 +289,7 @@ impl Hint {
             match hint {
                 Self::List
                 | Self::Get(_)
+                | Self::Start(_)
                 | Self::StopForce(_)
                 | Self::DeleteForce(_)
                 | Self::CreateFrom(..)
@@ -281,6 +304,8 @@ impl Hint {
                 | Self::MintToken
                 | Self::Init
                 | Self::CheckEngine
+                | Self::Listen(_)
+                | Self::CloseTunnels
                 | Self::Write { .. } => {}
             }
         }

@@ -22,6 +22,7 @@ mod ssh_key;
 mod ssh_keys;
 mod subject;
 mod system;
+mod tunnel;
 mod username;
 
 pub use container::{
@@ -29,7 +30,7 @@ pub use container::{
     DeleteContainer, Deleted, GetContainer, ListContainers, Network, Resources, StartContainer,
     State, StopContainer,
 };
-pub use endpoint::{Effect, Endpoint, Method, Spec};
+pub use endpoint::{Effect, Endpoint, Method, Spec, Stream};
 pub use fingerprint::Fingerprint;
 pub use hint::{Face, Hint};
 pub use image_ref::ImageRef;
@@ -47,4 +48,5 @@ pub use ssh_key::SshPublicKey;
 pub use ssh_keys::{AddSshKey, ListSshKeys, RemoveSshKey, SshKey, SshKeyList, SshKeysChanged};
 pub use subject::Subject;
 pub use system::{EngineHealth, GetSystemInfo, HostEngine, SystemInfo, SystemInfoAnswer};
+pub use tunnel::{NotAPort, OpenTunnel, Port};
 pub use username::Username;

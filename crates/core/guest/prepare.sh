@@ -40,7 +40,7 @@ printf 'Acquire::Languages "none";\n' > /etc/apt/apt.conf.d/90containarium
 apt-get -q -o APT::Update::Error-Mode=any update # by itself it reports success when it could fetch nothing
 apt-get -q -y --no-install-recommends install \
   systemd systemd-sysv dbus udev libpam-systemd openssh-server sudo iproute2 procps ca-certificates \
-  curl git vim htop less bash-completion
+  curl git vim htop less bash-completion rsync
 # Ubuntu has resolved inside its systemd package in some releases.
 if [[ -n "$(apt-cache madison systemd-resolved)" ]]; then apt-get -q -y --no-install-recommends install systemd-resolved; fi
 apt-get -q -y --no-install-recommends install libnss-resolve

@@ -15,6 +15,7 @@ use crate::{
     engine::{Engine, Host},
     images::{Bench, Flights, Remotes, Turn},
     store::{Phase, StoreError},
+    tunnel::Tunnels,
 };
 
 /// One running installation. Clones share it.
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) starts: Semaphore,
     pub(crate) host: OnceCell<Host>,
     pub(crate) tasks: TaskTracker,
+    pub(crate) tunnels: Tunnels,
     pub(crate) closing: CancellationToken,
     pub(crate) bench: Bench,
     pub(crate) flights: Flights,
@@ -65,6 +67,7 @@ impl Containarium {
                 starts: Semaphore::new(cores),
                 host: OnceCell::new(),
                 tasks: TaskTracker::new(),
+                tunnels: Tunnels::default(),
                 closing: CancellationToken::new(),
                 bench,
                 flights: Flights::default(),
@@ -141,7 +144,7 @@ impl Containarium {
     }
 
     /// The same for a change: it must be there for its users.
-    async fn find_ready(
+    pub(crate) async fn find_ready(
         &self,
         who: &Principal,
         effect: Effect,

@@ -187,6 +187,7 @@ impl Containarium {
         let installation = &self.inner.engine.installation;
         Ok(Created {
             ssh_command: installation.ssh_command(&record.username, record.address),
+            ssh_command_remote: format!("containarium ssh {}", record.username),
             container: self.view(&record, Some(State::Running)),
             message,
         })

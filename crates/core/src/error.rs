@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use containarium_contract::{ByteSize, Fingerprint, ImageRef, Username};
+use containarium_contract::{ByteSize, Fingerprint, ImageRef, Port, Username};
 
 use crate::{
     images::ImageError,
@@ -35,6 +35,30 @@ pub enum Error {
         /// `created` or `deleted`.
         what: &'static str,
     },
+    /// It does not run, so nothing in it can be reached.
+    #[error("{} is not running", .0.container_name())]
+    NotRunning(Username),
+    /// No program in it listens there.
+    #[error("nothing listens on port {port} of {}", .username.container_name())]
+    NoListener {
+        /// The container.
+        username: Username,
+        /// The port.
+        port: Port,
+    },
+    /// It runs and cannot be reached there.
+    #[error("{} cannot be reached on port {port}: {why}", .username.container_name())]
+    NoDial {
+        /// The container.
+        username: Username,
+        /// The port.
+        port: Port,
+        /// What happened.
+        why: String,
+    },
+    /// There are as many tunnels as there may be.
+    #[error("{0} tunnels are open, and no more can be")]
+    TunnelsTaken(usize),
     /// There is no prepared image for what was asked.
     #[error("{cause}")]
     Image {

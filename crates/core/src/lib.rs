@@ -22,6 +22,7 @@ pub mod setup;
 mod ssh_keys;
 mod store;
 pub mod token;
+mod tunnel;
 
 pub use containarium_incus::Client as Incus;
 
@@ -31,3 +32,4 @@ pub use error::Error;
 pub use installation::Installation;
 pub use principal::{NotARole, Principal, Role};
 pub use store::{Phase, Record, Spec, Step, Store, StoreError};
+pub use tunnel::{Reached, Tunnel};

@@ -68,6 +68,7 @@ impl Containarium {
             if state == State::Stopped {
                 return Ok(this.changed(record, state, format!("{name} is stopped already.")));
             }
+            let ending = this.inner.tunnels.ending(&record);
             if request.force {
                 let killed = this.inner.engine.kill(&record.instance()).await;
                 killed.map_err(|e| this.not_stopped(&record, e))?;
@@ -75,6 +76,7 @@ impl Containarium {
                 let timeout = Duration::from_secs(request.timeout.into());
                 this.shut_down(&record, state, timeout).await?;
             }
+            ending.done("stopped");
             this.touched(record, State::Stopped, format!("{name} is stopped."))
                 .await
         })

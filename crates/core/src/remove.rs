@@ -36,6 +36,7 @@ impl Containarium {
                     .begin_delete(operation.clone(), record.clone(), actor, now());
             begun.await?;
             let name = record.username.container_name();
+            let ending = this.inner.tunnels.ending(&record);
             if let Err(e) = this.inner.engine.remove_in(&record.instance(), state).await {
                 let error = this.failed_in("delete", &record, Step::Remove, e, String::new());
                 let text = Some(error.to_string());
@@ -44,6 +45,7 @@ impl Containarium {
                 this.remove_later(record);
                 return Err(error);
             }
+            ending.done("deleted");
             let succeeded = change(operation, OperationState::Succeeded, None);
             this.inner
                 .store

@@ -48,7 +48,9 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, stop: Cancella
                 .header_read_timeout(HEAD)
                 .max_headers(64)
                 .max_buf_size(32 << 10)
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(TokioIo::new(stream), service)
+                // A tunnel leaves the loop, and its place, with its connection.
+                .with_upgrades();
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,

@@ -6,16 +6,19 @@ use axum::{
     Extension, Router,
     body::{Body, Bytes, to_bytes},
     extract::{Query, RawPathParams, Request, State, rejection::RawPathParamsRejection},
+    handler::Handler,
     http::{HeaderValue, Response, StatusCode, header},
     routing::{MethodFilter, MethodRouter, on},
 };
-use containarium_contract::{Endpoint, Problem, Reason, Spec, accept, quotable, read_text};
-use containarium_core::{Containarium, Error, Principal, may_ever};
+use containarium_contract::{Endpoint, Problem, Reason, Spec, Stream, accept, quotable, read_text};
+use containarium_core::{Containarium, Error, Principal, Tunnel, may_ever};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
     authenticate::Caller,
     respond::{answer, problem},
+    tunnel::{Tunnels, Upgrade},
 };
 
 /// The longest body that is read, bytes.
@@ -51,36 +54,62 @@ impl Api {
                           request: Request| {
             let (handler, spec) = (handler.clone(), Arc::clone(&spec));
             async move {
-                let Caller {
-                    principal,
-                    face,
-                    request: id,
-                } = caller;
-                if !may_ever(&principal, E::EFFECT) {
-                    return answer(&problem(&Error::Forbidden, face, &id.0));
-                }
-                let Ok(path) = path else {
-                    return answer(&malformed("the path is not UTF-8"));
-                };
-                let request = match bind::<E>(&spec, &path, query, request).await {
+                let request = match read::<E>(&spec, &caller, path, query, request).await {
                     Ok(request) => request,
-                    Err(problem) => return answer(&problem),
+                    Err(refused) => return refused,
                 };
-                match handler(service, principal, request).await {
+                match handler(service, caller.principal.clone(), request).await {
                     Ok(done) => success(&spec, &done),
-                    Err(error) => {
-                        let problem = problem(&error, face, &id.0);
-                        if problem.code >= 500 {
-                            tracing::error!(request = id.0, endpoint = spec.id, error = %chain(&error), "failed");
-                        }
-                        answer(&problem)
-                    }
+                    Err(error) => failure(&spec, &caller, &error),
                 }
             }
         };
-        if let Ok(filter) = MethodFilter::try_from(E::METHOD) {
-            let routes = self.routes.remove(E::PATH).unwrap_or_default();
-            self.routes.insert(E::PATH, routes.merge(on(filter, route)));
+        self.routed(E::PATH, MethodFilter::try_from(E::METHOD).ok(), route)
+    }
+
+    /// Serves the stream `S` with the tunnel that `handler` opens.
+    pub(crate) fn on_tunnel<S, F, Fut>(mut self, handler: F) -> Self
+    where
+        S: Stream,
+        F: Fn(Containarium, Principal, S) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Tunnel, Error>> + Send + 'static,
+    {
+        let spec = Arc::new(Spec::of_stream::<S>());
+        self.specs.push((*spec).clone());
+        let route = move |State(service): State<Containarium>,
+                          Extension(caller): Extension<Caller>,
+                          Extension(tunnels): Extension<Tunnels>,
+                          path: Result<RawPathParams, RawPathParamsRejection>,
+                          Query(query): Query<Vec<(String, String)>>,
+                          mut request: Request| {
+            let (handler, spec) = (handler.clone(), Arc::clone(&spec));
+            async move {
+                let upgrade = Upgrade::take(&mut request);
+                let request = match read::<S>(&spec, &caller, path, query, request).await {
+                    Ok(request) => request,
+                    Err(refused) => return refused,
+                };
+                let upgrade = match upgrade {
+                    Ok(upgrade) => upgrade,
+                    Err(problem) => return answer(&problem),
+                };
+                match handler(service, caller.principal.clone(), request).await {
+                    Ok(tunnel) => tunnels.begin(upgrade, tunnel, caller.expiry, caller.request.0),
+                    Err(error) => failure(&spec, &caller, &error),
+                }
+            }
+        };
+        self.routed(S::PATH, Some(MethodFilter::GET), route)
+    }
+
+    fn routed<H, T>(mut self, path: &'static str, filter: Option<MethodFilter>, handler: H) -> Self
+    where
+        H: Handler<T, Containarium>,
+        T: 'static,
+    {
+        if let Some(filter) = filter {
+            let routes = self.routes.remove(path).unwrap_or_default();
+            self.routes.insert(path, routes.merge(on(filter, handler)));
         }
         self
     }
@@ -92,6 +121,33 @@ impl Api {
         });
         (router, self.specs)
     }
+}
+
+/// The request, of whoever may ever make it; else the answer that refuses it.
+async fn read<T: DeserializeOwned>(
+    spec: &Spec,
+    caller: &Caller,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    query: Vec<(String, String)>,
+    request: Request,
+) -> Result<T, Response<Body>> {
+    if !may_ever(&caller.principal, spec.effect) {
+        return Err(failure(spec, caller, &Error::Forbidden));
+    }
+    let path = path.map_err(|_| answer(&malformed("the path is not UTF-8")))?;
+    bind(spec, &path, query, request)
+        .await
+        .map_err(|problem| answer(&problem))
+}
+
+/// An error as this caller is told it; what is our fault is logged.
+fn failure(spec: &Spec, caller: &Caller, error: &Error) -> Response<Body> {
+    let request = &caller.request.0;
+    let problem = problem(error, caller.face, request);
+    if problem.code >= 500 {
+        tracing::error!(request, endpoint = spec.id, error = %chain(error), "failed");
+    }
+    answer(&problem)
 }
 
 fn success<T: serde::Serialize>(spec: &Spec, done: &T) -> Response<Body> {
@@ -120,12 +176,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Builds the request from the path, then the query or the body.
-async fn bind<E: Endpoint>(
+async fn bind<T: DeserializeOwned>(
     spec: &Spec,
     path: &RawPathParams,
     query: Vec<(String, String)>,
     request: Request,
-) -> Result<E, Problem> {
+) -> Result<T, Problem> {
     let mut fields = Map::new();
     if spec.has_body() {
         if !query.is_empty() {

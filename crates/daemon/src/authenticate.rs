@@ -29,6 +29,8 @@ pub(crate) struct Secret(pub(crate) Arc<SecretSlice<u8>>);
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) principal: Principal,
+    /// Until when its token is good, Unix seconds.
+    pub(crate) expiry: u64,
     pub(crate) face: Face,
     pub(crate) request: RequestId,
 }
@@ -64,7 +66,7 @@ pub(crate) async fn authenticate(
         .get::<RequestId>()
         .map_or(String::new(), |id| id.0.clone());
     match principal(&secret, &request) {
-        Ok(principal) => {
+        Ok((principal, expiry)) => {
             let face = request
                 .headers()
                 .get(Face::HEADER)
@@ -72,6 +74,7 @@ pub(crate) async fn authenticate(
             let face = face.map_or(Face::Rest, Face::from_header);
             request.extensions_mut().insert(Caller {
                 principal,
+                expiry,
                 face,
                 request: RequestId(id),
             });
@@ -84,7 +87,8 @@ pub(crate) async fn authenticate(
     }
 }
 
-fn principal(secret: &Secret, request: &Request) -> Result<Principal, String> {
+/// Who asks, and until when they may.
+fn principal(secret: &Secret, request: &Request) -> Result<(Principal, u64), String> {
     let header = request
         .headers()
         .get(header::AUTHORIZATION)
@@ -103,5 +107,6 @@ fn principal(secret: &Secret, request: &Request) -> Result<Principal, String> {
         .unwrap_or_default()
         .as_secs();
     let claims = token::verify(&secret.0, token.trim(), now).map_err(|why| why.to_string())?;
-    claims.principal().map_err(|why| why.to_string())
+    let principal = claims.principal().map_err(|why| why.to_string())?;
+    Ok((principal, claims.exp))
 }

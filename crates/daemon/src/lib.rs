@@ -11,7 +11,9 @@ mod prometheus;
 mod respond;
 mod routes;
 mod serve;
+mod tunnel;
 
 pub use openapi::openapi;
 pub use routes::{router, specs};
 pub use serve::{Config, Daemon, ServeError};
+pub use tunnel::Tunnels;

@@ -82,16 +82,21 @@ fn operation(
         .into_iter()
         .map(|(name, schema)| parameter("path", &name, true, schema))
         .collect();
-    let answer = (spec.answer_in)(generator).to_value();
+    let done = if spec.is_stream() {
+        json!({ "description": "A WebSocket." })
+    } else {
+        let answer = (spec.answer_in)(generator).to_value();
+        json!({
+            "description": "Done.",
+            "content": { "application/json": { "schema": answer } },
+        })
+    };
     let mut operation = json!({
         "operationId": spec.id,
         "description": about,
         "x-effect": format!("{:?}", spec.effect).to_lowercase(),
         "responses": {
-            spec.status.to_string(): {
-                "description": "Done.",
-                "content": { "application/json": { "schema": answer } },
-            },
+            spec.status.to_string(): done,
             "default": { "$ref": "#/components/responses/Problem" },
         },
     });

@@ -83,6 +83,10 @@ fn sentence(error: &Error) -> String {
         | Error::Busy { .. }
         | Error::TooSmall { .. }
         | Error::Timeout(_)
+        | Error::NotRunning(_)
+        | Error::NoListener { .. }
+        | Error::NoDial { .. }
+        | Error::TunnelsTaken(_)
         | Error::Exhausted
         | Error::NoSpace(_)
         | Error::EngineAway(_)
@@ -148,6 +152,13 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
             Some(Hint::DeleteForce(username.clone())),
         ),
         Error::Busy { username, .. } => (Reason::Busy, Some(Hint::Get(username.clone()))),
+        // A conflict with what the container is doing now; nothing else in the closed set says that.
+        Error::NotRunning(username) => (Reason::Busy, Some(Hint::Start(username.clone()))),
+        Error::NoListener { port, .. } => (Reason::Busy, Some(Hint::Listen(*port))),
+        Error::NoDial { username, .. } => {
+            (Reason::DeadlineExceeded, Some(Hint::Get(username.clone())))
+        }
+        Error::TunnelsTaken(_) => (Reason::RateLimited, Some(Hint::CloseTunnels)),
         Error::Image {
             username,
             cause,

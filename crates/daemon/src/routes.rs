@@ -3,7 +3,7 @@
 use std::{any::Any, sync::Arc};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     http::{HeaderName, HeaderValue, Response},
     middleware,
@@ -11,8 +11,8 @@ use axum::{
 };
 use containarium_contract::{
     AddSshKey, CreateContainer, DeleteContainer, DeleteImage, GetContainer, GetMetrics,
-    GetSystemInfo, HostEngine, ListContainers, ListImages, ListMetrics, ListSshKeys, PrepareImage,
-    Problem, Reason, RemoveSshKey, Spec, StartContainer, StopContainer,
+    GetSystemInfo, HostEngine, ListContainers, ListImages, ListMetrics, ListSshKeys, OpenTunnel,
+    PrepareImage, Problem, Reason, RemoveSshKey, Spec, StartContainer, StopContainer,
 };
 use containarium_core::Containarium;
 use secrecy::SecretSlice;
@@ -26,6 +26,7 @@ use crate::{
     openapi::openapi,
     prometheus::prometheus,
     respond::{answer, fixed},
+    tunnel::Tunnels,
 };
 
 fn api() -> Api {
@@ -45,6 +46,9 @@ fn api() -> Api {
         .on(async |core: Containarium, who, ask: ListImages| core.list_images(&who, ask).await)
         .on(async |core: Containarium, who, ask: PrepareImage| core.prepare_image(&who, ask).await)
         .on(async |core: Containarium, who, ask: DeleteImage| core.delete_image(&who, ask).await)
+        .on_tunnel(async |core: Containarium, who, ask: OpenTunnel| {
+            core.open_tunnel(&who, ask).await
+        })
 }
 
 /// Every endpoint that is served.
@@ -52,8 +56,9 @@ pub fn specs() -> Vec<Spec> {
     api().into_parts().1
 }
 
-/// The daemon's routes over `service`, for tokens signed with `secret`.
-pub fn router(service: Containarium, secret: SecretSlice<u8>) -> Router {
+/// The daemon's routes over `service`, for tokens signed with `secret`. What they open stays in
+/// `tunnels`.
+pub fn router(service: Containarium, secret: SecretSlice<u8>, tunnels: Tunnels) -> Router {
     let (endpoints, specs) = api().into_parts();
     let secret = Secret(Arc::new(secret));
     let document = openapi(&specs);
@@ -68,6 +73,7 @@ pub fn router(service: Containarium, secret: SecretSlice<u8>) -> Router {
     let router = endpoints
         .route("/metrics", get(prometheus))
         .method_not_allowed_fallback(wrong_method)
+        .route_layer(Extension(tunnels))
         .route_layer(middleware::from_fn_with_state(secret, authenticate))
         .route("/health", get(health))
         .route("/ready", get(ready))

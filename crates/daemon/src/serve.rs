@@ -11,11 +11,12 @@ use containarium_core::{
     images::Remotes,
     secret::{self, NoSecret, SecretSource},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{accept::accept, routes::router};
+use crate::{accept::accept, routes::router, tunnel::Tunnels};
 
 /// Shorter secrets can be guessed.
 const GOOD_SECRET: usize = 32;
@@ -80,6 +81,7 @@ pub struct Daemon {
     listener: TcpListener,
     service: Containarium,
     router: axum::Router,
+    tunnels: Tunnels,
 }
 
 impl Daemon {
@@ -116,11 +118,14 @@ impl Daemon {
         }
         let incus = Incus::unix(config.engine);
         let service = Containarium::open(store, &incus, config.remotes).await?;
-        let router = router(service.clone(), secret);
+        let tunnels = Tunnels::default();
+        let router = router(service.clone(), secret, tunnels.clone());
+        allow_files();
         Ok(Self {
             listener,
             service,
             router,
+            tunnels,
         })
     }
 
@@ -131,12 +136,26 @@ impl Daemon {
 
     /// Serves until `stop`, then finishes what is under way.
     pub async fn serve(self, stop: CancellationToken) {
-        // Whoever waits for a preparation has an answer to wait for, too.
+        // Whoever waits for a preparation has an answer to wait for, too; a tunnel has none.
         let cut_off = async {
             stop.cancelled().await;
             self.service.stop_preparing();
+            self.tunnels.end().await;
         };
         tokio::join!(accept(self.listener, self.router, stop.clone()), cut_off);
         self.service.close(CLOSE).await;
+    }
+}
+
+/// As many open files as the system lets us have: the usual 1024 are fewer than the connections we
+/// take.
+fn allow_files() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }

@@ -112,8 +112,9 @@ impl Form for Create {
         first create from an image that is not prepared on the server takes minutes. When `image` is omitted the server's default image is \
         used: images:ubuntu/24.04 unless the server's init chose another (see \
         get_system_info.defaultImage). Without ssh_keys nobody can log in until add_ssh_key is called, so ask \
-        the user for their public key first. Pass `message` (it says what was done otherwise than asked) and \
-        `sshCommand` on to the user. A username that is taken is refused.";
+        the user for their public key first. Pass on to the user: `message` (it says what was done otherwise than \
+        asked), `sshCommandRemote` (from a laptop with the containarium command) and `sshCommand` (on \
+        the server itself). A username that is taken is refused.";
     const EFFECT: Effect = CreateContainer::EFFECT;
     const IDEMPOTENT: bool = false;
     type Answer = Created;

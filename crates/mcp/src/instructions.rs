@@ -21,7 +21,8 @@ user inside; it is shown as `<username>-container`.
 
 - create_container answers when a login works. KEYS
 - add_ssh_key and remove_ssh_key change who may log in later, at once.
-- Give the user the `sshCommand` and the `message` of a create.
+- Give the user the `message` of a create, its `sshCommandRemote` (from a laptop with the \
+containarium command) and its `sshCommand` (on the server itself).
 - A create that names no `image` gets the server's default image; get_system_info shows it as \
 `defaultImage`.
 - delete_container is permanent: make sure that this container is meant. A running one needs \

@@ -1,6 +1,7 @@
 //! A daemon in this process, on a port and a store of its own.
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -21,7 +22,7 @@ use crate::{Answer, Bed, Key};
 
 /// A running daemon. Dropping it ends it without grace.
 pub struct TestDaemon {
-    /// `http://127.0.0.1:PORT`.
+    /// `http://ADDRESS:PORT`.
     pub url: String,
     state: Arc<TempDir>,
     engine: PathBuf,
@@ -34,11 +35,21 @@ pub struct TestDaemon {
 impl TestDaemon {
     /// On the live suite's engine, with a fresh copy of the store that `init` left.
     pub async fn on(bed: &Bed) -> Self {
-        Self::with_remotes(bed, Remotes::default()).await
+        let here = [127, 0, 0, 1].into();
+        Self::on_copy(bed, here, Remotes::default()).await
     }
 
     /// The same, with these image servers.
     pub async fn with_remotes(bed: &Bed, remotes: Remotes) -> Self {
+        Self::on_copy(bed, [127, 0, 0, 1].into(), remotes).await
+    }
+
+    /// The same, listening on another address of this machine.
+    pub async fn on_at(bed: &Bed, address: IpAddr) -> Self {
+        Self::on_copy(bed, address, Remotes::default()).await
+    }
+
+    async fn on_copy(bed: &Bed, address: IpAddr, remotes: Remotes) -> Self {
         let state = tempfile::tempdir().unwrap();
         for file in std::fs::read_dir(&bed.state).unwrap() {
             let file = file.unwrap();
@@ -46,19 +57,25 @@ impl TestDaemon {
                 std::fs::copy(file.path(), state.path().join(file.file_name())).unwrap();
             }
         }
-        Self::started(Arc::new(state), &bed.socket, remotes).await
+        Self::started(Arc::new(state), &bed.socket, address, remotes).await
     }
 
     /// On any engine, with this state directory.
     pub async fn with(state: Arc<TempDir>, engine: &Path) -> Self {
-        Self::started(state, engine, Remotes::default()).await
+        let here = [127, 0, 0, 1].into();
+        Self::started(state, engine, here, Remotes::default()).await
     }
 
-    async fn started(state: Arc<TempDir>, engine: &Path, remotes: Remotes) -> Self {
+    async fn started(
+        state: Arc<TempDir>,
+        engine: &Path,
+        address: IpAddr,
+        remotes: Remotes,
+    ) -> Self {
         // Not found by the usual ways: the machine's own must not be a test's.
         let secret = format!("{}{}", Ulid::generate(), Ulid::generate());
         let config = Config {
-            address: [127, 0, 0, 1].into(),
+            address,
             port: 0,
             secret: SecretSource {
                 secret: Some(secret.clone().into()),
@@ -96,7 +113,7 @@ impl TestDaemon {
         } = self;
         stop.cancel();
         serving.await.unwrap();
-        Self::started(state, &engine, remotes).await
+        Self::started(state, &engine, [127, 0, 0, 1].into(), remotes).await
     }
 
     /// Stops it gracefully.
@@ -105,8 +122,13 @@ impl TestDaemon {
         self.serving.await.unwrap();
     }
 
-    /// A token for this subject with these roles.
+    /// A token for this subject with these roles, good for an hour.
     pub fn token(&self, subject: &str, roles: &[Role]) -> String {
+        self.token_for(subject, roles, Duration::from_secs(3600))
+    }
+
+    /// The same, good for so long.
+    pub fn token_for(&self, subject: &str, roles: &[Role], life: Duration) -> String {
         let who = Principal {
             subject: subject.parse().unwrap(),
             roles: roles.to_vec(),
@@ -115,14 +137,7 @@ impl TestDaemon {
             .duration_since(UNIX_EPOCH)
             .unwrap()
             .as_secs();
-        token::mint(
-            &self.secret,
-            &who,
-            now,
-            Duration::from_secs(3600),
-            Ulid::generate(),
-        )
-        .unwrap()
+        token::mint(&self.secret, &who, now, life, Ulid::generate()).unwrap()
     }
 
     /// An admin's token that was good until an hour ago.
@@ -147,6 +162,12 @@ impl TestDaemon {
     /// A typed client with an admin's token.
     pub fn admin(&self) -> Client {
         Client::new(&self.url, Token::fixed(&self.admin_token()), Face::Rest).unwrap()
+    }
+
+    /// A typed client with a token of this subject.
+    pub fn client_of(&self, subject: &str, roles: &[Role]) -> Client {
+        let token = Token::fixed(&self.token(subject, roles));
+        Client::new(&self.url, token, Face::Rest).unwrap()
     }
 
     /// Creates a small container with this key.
@@ -182,7 +203,19 @@ impl TestDaemon {
         token: Option<&str>,
         body: Option<&str>,
     ) -> Answer {
-        Self::ask_at(&self.url, method, path, token, body).await
+        self.ask_with(method, path, token, body, &[]).await
+    }
+
+    /// The same with further headers.
+    pub async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&str>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        Self::asked(&self.url, method, path, token, body, headers).await
     }
 
     /// The same of whichever daemon is at this URL.
@@ -193,12 +226,26 @@ impl TestDaemon {
         token: Option<&str>,
         body: Option<&str>,
     ) -> Answer {
+        Self::asked(url, method, path, token, body, &[]).await
+    }
+
+    async fn asked(
+        url: &str,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&str>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let http = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([])
             .build()
             .unwrap();
         let mut request = http.request(method.parse().unwrap(), format!("{url}{path}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

@@ -40,10 +40,15 @@ impl Key {
         &self.public
     }
 
+    /// The file of the private half.
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("key")
+    }
+
     /// How to log in to a container with it.
     pub fn login(&self, container: &Container) -> Login {
         Login {
-            key: self.dir.path().join("key"),
+            key: self.path(),
             at: format!("{}@{}", container.username, container.network.ip_address),
         }
     }

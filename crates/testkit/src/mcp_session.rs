@@ -1,6 +1,6 @@
 //! A session with the built `mcp-server`, over its stdin and stdout, as an MCP client has it.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::TestDaemon;
+use crate::{TestDaemon, program::program};
 
 /// Longer than any call may take.
 const CALL: Duration = Duration::from_secs(180);
@@ -36,7 +36,7 @@ pub struct ToolResult {
 impl McpSession {
     /// Starts the program beside this test's own, and shakes hands.
     pub async fn with(daemon: &TestDaemon) -> Self {
-        let mut server = Command::new(program())
+        let mut server = Command::new(program("mcp-server"))
             .env("CONTAINARIUM_SERVER_URL", &daemon.url)
             .env("CONTAINARIUM_JWT_TOKEN", daemon.admin_token())
             .stdin(Stdio::piped())
@@ -193,16 +193,4 @@ impl McpSession {
         let line = line.unwrap().unwrap_or_else(|| panic!("mcp-server ended"));
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
     }
-}
-
-/// Cargo puts the workspace's programs beside the directory of the tests' own.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test.ancestors().nth(2).unwrap().join("mcp-server");
-    assert!(
-        path.exists(),
-        "there is no {}: cargo build -p containarium-mcp",
-        path.display()
-    );
-    path
 }

@@ -14,11 +14,19 @@ const ARROWS: &[(&str, &[&str])] = &[
         "containarium-core",
         &["containarium-contract", "containarium-incus"],
     ),
+    ("containarium-tunnel", &[]),
     (
         "containarium-daemon",
-        &["containarium-contract", "containarium-core"],
+        &[
+            "containarium-contract",
+            "containarium-core",
+            "containarium-tunnel",
+        ],
     ),
-    ("containarium-client", &["containarium-contract"]),
+    (
+        "containarium-client",
+        &["containarium-contract", "containarium-tunnel"],
+    ),
     (
         "containarium-mcp",
         &["containarium-client", "containarium-contract"],

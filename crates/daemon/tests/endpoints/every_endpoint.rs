@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use containarium_contract::{Effect, INVALID_TOKEN};
+use containarium_contract::{Effect, INVALID_TOKEN, Spec};
 use containarium_core::{Principal, Role, token};
 use containarium_daemon::specs;
 use containarium_testkit::{Answer, TestDaemon};
@@ -17,9 +17,19 @@ use crate::{
 const OTHER_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI0000000000000000000000000000000000000000007";
 
+/// What makes a request one for a WebSocket.
+pub(crate) const WEBSOCKET: [(&str, &str); 4] = [
+    ("connection", "Upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
 async fn ask(daemon: &TestDaemon, token: Option<&str>, ask: &Sample) -> Answer {
+    // What is no stream does not mind.
+    let headers: &[_] = if ask.method == "GET" { &WEBSOCKET } else { &[] };
     daemon
-        .ask(&ask.method, &ask.path, token, ask.body.as_deref())
+        .ask_with(&ask.method, &ask.path, token, ask.body.as_deref(), headers)
         .await
 }
 
@@ -245,9 +255,23 @@ async fn a_sample_made_from_the_schema_survives_the_wire() {
                 .ask_as_admin("POST", "/v1/containers/alice/ssh-keys", Some(more))
                 .await;
         }
+        if spec.is_stream() {
+            here.daemon
+                .ask_as_admin("POST", "/v1/containers/alice/start", None)
+                .await;
+        }
         let admin = here.daemon.admin_token();
         let answer = ask(&here.daemon, Some(&admin), &sample(&spec, "alice")).await;
         assert_eq!(answer.status, spec.status, "{}: {answer:?}", spec.id);
+        if spec.is_stream() {
+            assert_eq!(
+                answer.header("sec-websocket-accept"),
+                Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+                "{}",
+                spec.id
+            );
+            continue;
+        }
         assert_eq!(
             answer.header("content-type"),
             Some("application/json"),
@@ -264,6 +288,26 @@ async fn a_sample_made_from_the_schema_survives_the_wire() {
                 "{}: no {name} in {body}",
                 spec.id
             );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_not_asked_for_as_a_websocket_says_how() {
+    let here = Installed::new(209).await.with_alice().await;
+    let admin = here.daemon.admin_token();
+    let streams = specs().into_iter().filter(Spec::is_stream);
+    for spec in streams {
+        let path = sample(&spec, "alice").path;
+        for left_out in 0..WEBSOCKET.len() {
+            let mut headers = WEBSOCKET.to_vec();
+            headers.remove(left_out);
+            let answer = here
+                .daemon
+                .ask_with("GET", &path, Some(&admin), None, &headers)
+                .await;
+            must_be_problem(&answer, 400, spec.id);
+            assert!(answer.body.contains("Upgrade: websocket"), "{answer:?}");
         }
     }
 }

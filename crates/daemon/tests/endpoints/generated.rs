@@ -13,12 +13,15 @@ use axum::{
 };
 use containarium_contract::Spec;
 use containarium_core::{Containarium, Principal, Role, Store, images::Remotes, token};
-use containarium_daemon::{router, specs};
+use containarium_daemon::{Tunnels, router, specs};
 use containarium_testkit::{Junk, Simulated};
 use serde_json::{Map, Value};
 use tower::ServiceExt as _;
 
-use crate::sample::{Sample, sample_fields, with_fields};
+use crate::{
+    every_endpoint::WEBSOCKET,
+    sample::{Sample, sample_fields, with_fields},
+};
 
 const REQUESTS: usize = 10_000;
 /// Whom well-formed requests are about.
@@ -71,6 +74,10 @@ fn sent(junk: &mut Junk, specs: &[Spec], good_token: &str) -> Sent {
         "authorization",
         HeaderValue::from_str(&format!("Bearer {good_token}")).unwrap(),
     )];
+    if spec.is_stream() {
+        let wanted = WEBSOCKET.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        headers.extend(wanted);
+    }
     if junk.once_in(30) {
         let bad = junk.text();
         headers = vec![("authorization", header_value(&format!("Bearer {bad}")))];
@@ -236,7 +243,7 @@ async fn ten_thousand_requests_are_none_of_them_our_fault() {
     let hour = Duration::from_secs(3600);
     let minted = token::mint(&secret(), &admin, now.as_secs(), hour, ulid::Ulid::nil());
     let token = minted.unwrap();
-    let router = router(core, secret());
+    let router = router(core, secret(), Tunnels::default());
     let specs = specs();
 
     let begun = Instant::now();

@@ -94,7 +94,7 @@ pub(crate) fn answer(asked: &str) -> Value {
         }
         ("POST", "/v1/containers") => json!({
             "container": container(), "message": "alice-container is ready",
-            "sshCommand": "ssh alice@10.0.0.2"
+            "sshCommand": "ssh alice@10.0.0.2", "sshCommandRemote": "containarium ssh alice"
         }),
         ("GET", "/v1/containers") => {
             json!({"containers": [container()], "totalCount": 1, "engine": "ok"})

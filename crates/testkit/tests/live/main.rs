@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use containarium_testkit::{Bed, Login, TestDaemon, wait_for};
 
+mod anywhere;
 mod choices;
 mod docker;
 mod doctor;
