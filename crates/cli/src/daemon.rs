@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, net::IpAddr, path::PathBuf};
 
 use clap::{Args, builder::FalseyValueParser};
-use containarium_core::StoreError;
+use containarium_core::{Incus, StoreError};
 use containarium_daemon::{Config, Daemon as Server, ServeError};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    engine_socket::DaemonEngine,
+    engine_socket::{DaemonEngine, over_https},
     failure::{Exit, Failure},
     image_remotes::ImageRemotes,
     jwt_secret,
@@ -49,11 +49,16 @@ pub(crate) struct Daemon {
     pub(crate) image_remotes: ImageRemotes,
     #[command(flatten)]
     pub(crate) state: StateDir,
-    /// The engine: auto or unix:PATH, where Incus listens; or sim, a simulation in this process that
+    /// The engine: auto or unix:PATH, where Incus listens; https://HOST:PORT, an Incus whose containers
+    /// this machine reaches; or sim, a simulation in this process that
     /// wants neither root nor Incus, keeps its secret in ~/.local/state/containarium-sim, and creates
     /// nothing real
     #[arg(long, env = "CONTAINARIUM_ENGINE", default_value = "auto")]
     pub(crate) engine: DaemonEngine,
+    /// For an engine over https: a directory with client.crt and client.key, which Incus trusts
+    /// (`incus config trust add-certificate`), and Incus's own server.crt
+    #[arg(long, value_name = "DIR", env = "CONTAINARIUM_ENGINE_CERTS")]
+    pub(crate) engine_certs: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -67,11 +72,15 @@ impl Daemon {
         let given = jwt_secret::given(self.jwt_secret, self.jwt_secret_file);
         let asked = self.state.state_dir;
         let (state_dir, engine, secret, simulation) = match self.engine {
-            DaemonEngine::Incus(socket) => (asked, socket.path(), given, None),
+            DaemonEngine::Incus(socket) => (asked, Incus::unix(socket.path()), given, None),
+            DaemonEngine::Https(url) => {
+                let incus = over_https(&url, self.engine_certs.as_deref())?;
+                (asked, incus, given, None)
+            }
             DaemonEngine::Sim => {
                 let (simulation, secret) = Simulation::start(&asked, given).await?;
-                let (state, socket) = (simulation.state_dir(), simulation.socket());
-                (state, socket, secret, Some(simulation))
+                let (state, incus) = (simulation.state_dir(), Incus::unix(simulation.socket()));
+                (state, incus, secret, Some(simulation))
             }
         };
         let config = Config {

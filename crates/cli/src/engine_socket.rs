@@ -1,6 +1,14 @@
 //! Which Incus is meant: found by itself, or named.
 
-use std::{env, path::PathBuf, str::FromStr};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use containarium_core::{Certificates, Incus};
+
+use crate::failure::{Exit, Failure};
 
 /// `auto`, or `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +65,32 @@ impl FromStr for EngineSocket {
 pub(crate) enum DaemonEngine {
     /// In this process; nothing real is created, and no rights are needed.
     Sim,
-    /// Incus.
+    /// Incus, on this machine.
     Incus(EngineSocket),
+    /// Incus, over its HTTPS port.
+    Https(String),
+}
+
+/// Incus over HTTPS, with the certificates in `dir`: `client.crt` and `client.key`, which Incus
+/// trusts, and its own `server.crt`.
+pub(crate) fn over_https(url: &str, dir: Option<&Path>) -> Result<Incus, Failure> {
+    let dir = dir.ok_or_else(|| {
+        Failure::new(Exit::Usage, "an engine over https needs certificates").with_hint(
+            "give --engine-certs, a directory with client.crt, client.key and Incus's server.crt",
+        )
+    })?;
+    let read = |name: &str| {
+        let path = dir.join(name);
+        fs::read(&path).map_err(|e| Failure::new(Exit::Missing, format!("{}: {e}", path.display())))
+    };
+    let certificates = Certificates {
+        client: read("client.crt")?,
+        key: read("client.key")?,
+        server: read("server.crt")?,
+    };
+    Incus::https(url, &certificates).map_err(|e| {
+        Failure::new(Exit::Usage, e.to_string()).with_hint("check --engine and --engine-certs")
+    })
 }
 
 impl FromStr for DaemonEngine {
@@ -67,10 +99,11 @@ impl FromStr for DaemonEngine {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "sim" => Ok(Self::Sim),
+            url if url.starts_with("https://") => Ok(Self::Https(url.to_owned())),
             incus => incus
                 .parse()
                 .map(Self::Incus)
-                .map_err(|why| format!("{why}, or `sim`")),
+                .map_err(|why| format!("{why}, or `https://HOST:PORT`, or `sim`")),
         }
     }
 }
@@ -91,6 +124,10 @@ mod tests {
     #[test]
     fn a_daemons_engine_may_be_a_simulation() {
         assert_eq!("sim".parse(), Ok(DaemonEngine::Sim));
+        let url = "https://h:8443";
+        assert_eq!(url.parse(), Ok(DaemonEngine::Https(url.into())));
+        let refused = over_https(url, None).unwrap_err();
+        assert!(format!("{refused:?}").contains("--engine-certs"));
         let socket = EngineSocket::Unix("/x/y".into());
         assert_eq!("unix:/x/y".parse(), Ok(DaemonEngine::Incus(socket)));
         let error = "incus".parse::<DaemonEngine>().unwrap_err();

@@ -24,7 +24,7 @@ mod store;
 pub mod token;
 mod tunnel;
 
-pub use containarium_incus::Client as Incus;
+pub use containarium_incus::{Certificates, Client as Incus};
 
 pub use access::{Decision, decide, decide_shared, may_ever};
 pub use containarium::Containarium;

@@ -34,8 +34,8 @@ pub struct Config {
     pub secret: SecretSource,
     /// Where the store is.
     pub state_dir: PathBuf,
-    /// Incus's unix socket.
-    pub engine: PathBuf,
+    /// Incus.
+    pub engine: Incus,
     /// Whether other machines may be listened to with TLS only.
     pub require_tls: bool,
     /// Where images may come from.
@@ -116,8 +116,7 @@ impl Daemon {
         if let Err(why) = host_ports::close(&installation).await {
             tracing::warn!(why, "this host's own ports stay open to containers");
         }
-        let incus = Incus::unix(config.engine);
-        let service = Containarium::open(store, &incus, config.remotes).await?;
+        let service = Containarium::open(store, &config.engine, config.remotes).await?;
         let tunnels = Tunnels::default();
         let router = router(service.clone(), secret, tunnels.clone());
         allow_files();

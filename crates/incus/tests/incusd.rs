@@ -20,9 +20,6 @@ use containarium_incus::{
     StoragePoolPost,
 };
 
-#[path = "incusd/https.rs"]
-mod https;
-
 const SOCKET: &str = "CONTAINARIUM_TEST_INCUS_SOCKET";
 const LONG: Duration = Duration::from_secs(60);
 

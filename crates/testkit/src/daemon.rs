@@ -2,14 +2,14 @@
 
 use std::{
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use containarium_client::{Client, Token};
 use containarium_contract::{Container, CreateContainer, Created, DeleteContainer, Face};
-use containarium_core::{Principal, Role, images::Remotes, secret::SecretSource, token};
+use containarium_core::{Incus, Principal, Role, images::Remotes, secret::SecretSource, token};
 use containarium_daemon::{Config, Daemon};
 use secrecy::SecretSlice;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ pub struct TestDaemon {
     /// `http://ADDRESS:PORT`.
     pub url: String,
     state: Arc<TempDir>,
-    engine: PathBuf,
+    engine: Incus,
     remotes: Remotes,
     secret: SecretSlice<u8>,
     stop: CancellationToken,
@@ -50,25 +50,25 @@ impl TestDaemon {
     }
 
     async fn on_copy(bed: &Bed, address: IpAddr, remotes: Remotes) -> Self {
-        let state = tempfile::tempdir().unwrap();
-        for file in std::fs::read_dir(&bed.state).unwrap() {
-            let file = file.unwrap();
-            if file.file_type().unwrap().is_file() {
-                std::fs::copy(file.path(), state.path().join(file.file_name())).unwrap();
-            }
-        }
-        Self::started(Arc::new(state), &bed.socket, address, remotes).await
+        let state = copy(bed);
+        Self::started(Arc::new(state), Incus::unix(&bed.socket), address, remotes).await
     }
 
     /// On any engine, with this state directory.
     pub async fn with(state: Arc<TempDir>, engine: &Path) -> Self {
         let here = [127, 0, 0, 1].into();
-        Self::started(state, engine, here, Remotes::default()).await
+        Self::started(state, Incus::unix(engine), here, Remotes::default()).await
+    }
+
+    /// On the live suite's engine, reached in another way.
+    pub async fn through(bed: &Bed, engine: Incus) -> Self {
+        let state = Arc::new(copy(bed));
+        Self::started(state, engine, [127, 0, 0, 1].into(), Remotes::default()).await
     }
 
     async fn started(
         state: Arc<TempDir>,
-        engine: &Path,
+        engine: Incus,
         address: IpAddr,
         remotes: Remotes,
     ) -> Self {
@@ -82,7 +82,7 @@ impl TestDaemon {
                 file: None,
             },
             state_dir: state.path().to_owned(),
-            engine: engine.to_owned(),
+            engine: engine.clone(),
             require_tls: false,
             remotes: remotes.clone(),
         };
@@ -93,7 +93,7 @@ impl TestDaemon {
         Self {
             url,
             state,
-            engine: engine.to_owned(),
+            engine,
             remotes,
             secret: secret.into_bytes().into(),
             stop,
@@ -113,7 +113,7 @@ impl TestDaemon {
         } = self;
         stop.cancel();
         serving.await.unwrap();
-        Self::started(state, &engine, [127, 0, 0, 1].into(), remotes).await
+        Self::started(state, engine, [127, 0, 0, 1].into(), remotes).await
     }
 
     /// Stops it gracefully.
@@ -278,6 +278,18 @@ impl TestDaemon {
         self.ask_as_admin("POST", "/v1/containers", Some(request))
             .await
     }
+}
+
+/// A fresh copy of the store that `init` left.
+fn copy(bed: &Bed) -> TempDir {
+    let state = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(&bed.state).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            std::fs::copy(file.path(), state.path().join(file.file_name())).unwrap();
+        }
+    }
+    state
 }
 
 /// The request of a container that costs a test little.

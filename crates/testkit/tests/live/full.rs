@@ -16,6 +16,8 @@ pub(crate) struct Ballast(Vec<PathBuf>);
 impl Ballast {
     /// Takes all that is free, in ever smaller pieces.
     pub(crate) fn in_dir(dir: &Path) -> Self {
+        // What earlier tests deleted is freed later, and would be room again.
+        synced(dir);
         let mut ballast = Self(Vec::new());
         for size in [
             "16G", "4G", "1G", "256M", "64M", "16M", "4M", "1M", "64K", "4K",
@@ -35,6 +37,13 @@ impl Ballast {
         }
         ballast
     }
+}
+
+/// Waits until the kernel has been through with what was deleted.
+pub(crate) fn synced(pool: &Path) {
+    let mut sync = Command::new("btrfs");
+    let done = sync.args(["subvolume", "sync"]).arg(pool).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
 }
 
 impl Drop for Ballast {

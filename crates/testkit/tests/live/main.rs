@@ -16,6 +16,7 @@ mod doctor;
 mod engine;
 mod facts;
 mod full;
+mod https;
 mod images;
 mod mcp;
 mod metrics;

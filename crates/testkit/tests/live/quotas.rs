@@ -3,12 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use containarium_testkit::{Bed, Key};
 
-use crate::start;
+use crate::{full::synced, start};
 
 /// The quotas of the pool's file system in sysfs.
 fn qgroups(bed: &Bed) -> PathBuf {
@@ -46,13 +45,7 @@ async fn a_large_deletion_does_not_end_the_disk_quotas_of_the_others() {
     daemon.delete("alice").await;
     assert_eq!(read(&qgroups, "drop_subtree_threshold"), "8");
 
-    // The kernel deletes in its own time; a file system that is in sync has been through with it.
-    let pool = bed.pool();
-    let done = Command::new("btrfs")
-        .args(["subvolume", "sync"])
-        .arg(&pool)
-        .status();
-    assert!(done.unwrap().success());
+    synced(&bed.pool());
     assert_eq!(read(&qgroups, "inconsistent"), "0");
     let bob = daemon.create("bob", &key).await;
     let write = "dd if=/dev/zero of=big bs=1M count=4000 conv=fsync";
