@@ -1,8 +1,9 @@
 //! How a command ends when it fails: one line that says what is so, one that says what to do next,
 //! and an exit code that scripts can rely on.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
+use anstream::{AutoStream, ColorChoice, adapter::strip_str};
 use containarium_client::{CallError, NoClient, TunnelEnded};
 use containarium_contract::Reason;
 
@@ -88,10 +89,16 @@ impl Failure {
 
     /// Tells stderr; the code to end with.
     pub(crate) fn told(&self) -> ExitCode {
-        anstream::eprintln!("\u{1b}[1;31merror:\u{1b}[0m {}", self.sentence);
+        let mut text = format!("\u{1b}[1;31merror:\u{1b}[0m {}\n", self.sentence);
         if let Some(hint) = &self.hint {
-            anstream::eprintln!("\u{1b}[1;36mhint:\u{1b}[0m {hint}");
+            text += &format!("\u{1b}[1;36mhint:\u{1b}[0m {hint}\n");
         }
+        let stderr = std::io::stderr();
+        if AutoStream::choice(&stderr) == ColorChoice::Never {
+            text = strip_str(&text).to_string();
+        }
+        // In one piece: another program, such as the ssh that this one serves, may write there too.
+        let _nobody_reads = stderr.lock().write_all(text.as_bytes());
         ExitCode::from(self.exit as u8)
     }
 }

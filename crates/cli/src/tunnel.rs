@@ -58,7 +58,12 @@ impl Tunnel {
             Ok(()) => Ok(()),
             // Whoever used it has gone.
             Err(TunnelEnded::Local(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(ended) => Err(ended.into()),
+            Err(ended) => {
+                // Open until this process has ended: ssh goes when it is closed, and takes this
+                // process with it before it could say why.
+                std::mem::forget(writer);
+                Err(ended.into())
+            }
         }
     }
 }
