@@ -170,7 +170,7 @@ mod tests {
             }
             seen += 1;
         }
-        assert_eq!(seen, 9);
+        assert_eq!(seen, 10);
     }
 
     #[test]
