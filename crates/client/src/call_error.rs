@@ -135,6 +135,10 @@ impl Why {
                 "check the server's URL (CONTAINARIUM_SERVER_URL), and that no firewall blocks its \
                  port"
             }
+            Self::Dial { text, .. } if text.contains("CaUsedAsEndEntity") => {
+                "the server shows the certificate of an authority itself, as a plain `openssl req \
+                 -x509` makes one: give it a certificate that this authority has signed"
+            }
             Self::Dial { .. } => {
                 "if the server's certificate is from a private authority, name that authority's PEM \
                  file in CONTAINARIUM_CA_FILE; if the server speaks plain HTTP, write http:// in \
@@ -221,6 +225,19 @@ mod tests {
         assert!(text.starts_with("API error (status 502): <html> <h1>Bad[31m Gateway</h1>xx"));
         assert!(text.ends_with('…') && text.chars().count() < 240, "{text}");
         assert!(error.hint().unwrap().contains("CONTAINARIUM_SERVER_URL"));
+    }
+
+    #[test]
+    fn an_authoritys_own_certificate_is_told_from_an_unknown_one() {
+        let hint = |text: &str| {
+            let why = Why::Dial {
+                address: "h:1".into(),
+                text: format!("invalid peer certificate: {text}"),
+            };
+            CallError::Unreachable { why }.hint().unwrap()
+        };
+        assert!(hint("Other(OtherError(CaUsedAsEndEntity))").contains("has signed"));
+        assert!(hint("UnknownIssuer").contains("CONTAINARIUM_CA_FILE"));
     }
 
     #[test]
