@@ -84,7 +84,7 @@ impl Doctor {
         let (engine, host, network) = tokio::join!(
             engine::examine(&incus, &self.engine, installation, &store),
             self.host(installation),
-            self.network(installation),
+            self.network(&incus, installation),
         );
         findings.extend(engine.findings);
         findings.extend(installation.and_then(|here| quota_counting::examine(&self.engine, here)));
@@ -129,7 +129,7 @@ impl Doctor {
     }
 
     /// What stands between containers and the world.
-    async fn network(&self, installation: Option<&Installation>) -> Vec<Finding> {
+    async fn network(&self, incus: &Client, installation: Option<&Installation>) -> Vec<Finding> {
         let (subnet, firewall, ports) = tokio::join!(
             subnet::examine(installation),
             firewall::examine(installation),
@@ -139,7 +139,7 @@ impl Doctor {
         findings.extend(bridge::examine(installation));
         findings.extend(firewall);
         findings.extend(ports);
-        findings.extend(mtu::examine(installation));
+        findings.extend(mtu::examine(incus, installation).await);
         findings
     }
 }

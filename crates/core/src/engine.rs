@@ -70,7 +70,10 @@ impl Engine {
             .incus
             .create_instance(&instance(&self.installation, record))
             .await?;
-        self.incus.wait(&operation, MAKE).await.map(drop)
+        self.incus.wait(&operation, MAKE).await.map(drop)?;
+        // With its first quota, a pool begins to count.
+        self.keep_quotas();
+        Ok(())
     }
 
     /// Starts a stopped instance.

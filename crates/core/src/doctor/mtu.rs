@@ -1,17 +1,26 @@
 //! The size of packets: a bridge that sends larger ones than the uplink takes makes downloads hang
 //! wherever somebody drops the messages that would say so.
 
+use containarium_incus::Client;
+
 use super::Finding;
 use crate::{Installation, setup::routes};
 
 const CHECK: &str = "mtu";
 
-pub(super) fn examine(installation: Option<&Installation>) -> Option<Finding> {
+pub(super) async fn examine(
+    incus: &Client,
+    installation: Option<&Installation>,
+) -> Option<Finding> {
     let here = installation?;
     let Some(uplink) = routes::uplink() else {
         return Some(Finding::unknown(CHECK, "this host has no default route"));
     };
-    Some(match (routes::mtu(&here.name), routes::mtu(&uplink)) {
+    // Incus gives it to the containers' interfaces; the bridge itself stays as it was.
+    let network = incus.network(&here.name).await.ok();
+    let given = network.and_then(|network| network.config.get("bridge.mtu")?.parse().ok());
+    let bridge = given.or_else(|| routes::mtu(&here.name));
+    Some(match (bridge, routes::mtu(&uplink)) {
         (Some(bridge), Some(up)) => judge(&here.name, bridge, &uplink, up),
         (None, _) => Finding::unknown(CHECK, format!("there is no link `{}`", here.name)),
         (_, None) => Finding::unknown(CHECK, format!("there is no link `{uplink}`")),
@@ -28,7 +37,7 @@ fn judge(bridge: &str, bridge_mtu: u32, uplink: &str, uplink_mtu: u32) -> Findin
     Finding::warning(
         CHECK,
         format!(
-            "{bridge} sends packets of {bridge_mtu} bytes and {uplink} takes {uplink_mtu}: \
+            "containers on {bridge} send packets of {bridge_mtu} bytes and {uplink} takes {uplink_mtu}: \
              downloads in containers may hang"
         ),
     )
