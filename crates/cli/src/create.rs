@@ -72,6 +72,7 @@ impl From<Create> for CreateContainer {
             enable_docker: docker,
             labels: labels.into_iter().collect(),
             owner,
+            asynchronous: false,
         }
     }
 }

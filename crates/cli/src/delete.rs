@@ -33,7 +33,11 @@ impl From<Delete> for DeleteContainer {
             yes: _,
         }: Delete,
     ) -> Self {
-        Self { username, force }
+        Self {
+            username,
+            force,
+            purge: false,
+        }
     }
 }
 

@@ -165,7 +165,8 @@ fn of_reason(reason: Reason) -> Exit {
         | Reason::Busy
         | Reason::LastKey
         | Reason::GuestChanged
-        | Reason::Cancelled => Exit::Conflict,
+        | Reason::Cancelled
+        | Reason::AlreadyFinished => Exit::Conflict,
         Reason::ImageUnavailable | Reason::EngineUnavailable => Exit::Unreachable,
         Reason::MethodNotAllowed
         | Reason::TooLarge

@@ -122,6 +122,7 @@ mod tests {
         let delete = DeleteContainer {
             username: "alice".parse().unwrap(),
             force: true,
+            purge: false,
         };
         let sent = Projection::of(&delete).unwrap();
         assert_eq!(sent.path, "/v1/containers/alice");

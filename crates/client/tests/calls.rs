@@ -83,6 +83,7 @@ async fn a_request_carries_the_token_the_face_and_its_fields() {
         .call(&DeleteContainer {
             username: username.clone(),
             force: true,
+            purge: false,
         })
         .await;
     let _ = client

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ByteSize, Cpus, Effect, Endpoint, EngineHealth, ImageRef, LabelFilter, LabelKey, LabelValue,
-    Method, Metrics, SshPublicKey, Subject, Username, endpoint::MINUTES,
+    Method, Metrics, OperationId, SshPublicKey, Subject, Username, endpoint::MINUTES,
 };
 
 /// What a container is doing.
@@ -16,13 +16,13 @@ use crate::{
 pub enum State {
     /// Being made; not there for anybody yet.
     Creating,
-    /// Runs.
+    /// Runs, and a login works.
     Running,
     /// Is stopped.
     Stopped,
     /// Is frozen: its processes wait.
     Frozen,
-    /// Is being started.
+    /// Is being started, or boots: a login does not work yet.
     Starting,
     /// Is being stopped.
     Stopping,
@@ -30,7 +30,7 @@ pub enum State {
     Error,
     /// Is being removed.
     Deleting,
-    /// Is gone.
+    /// Is deleted, and can be brought back for a while.
     Deleted,
 }
 
@@ -106,6 +106,52 @@ pub struct Container {
     pub image: ImageRef,
     /// Whether Docker works inside.
     pub docker_enabled: bool,
+    /// Why its state is `error`, or that a login cannot be made although it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// How it last stopped, where it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<Exit>,
+    /// Until when it can be brought back, RFC 3339, where it is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_until: Option<String>,
+}
+
+/// Why a container stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitReason {
+    /// Somebody asked Containarium to stop or delete it.
+    Requested,
+    /// It ended by itself: it was shut down from inside, or its init ended.
+    Guest,
+    /// The kernel killed its init because it had used up its memory.
+    OutOfMemory,
+    /// Somebody stopped it through Incus, past Containarium.
+    Engine,
+    /// It stopped while Containarium was not looking, as when the host went down.
+    Unobserved,
+}
+
+/// How a container stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Exit {
+    /// When, RFC 3339; where nobody looked, when it was found out.
+    pub at: String,
+    /// Why.
+    pub reason: ExitReason,
+    /// The same in a sentence.
+    pub detail: String,
+    /// Who caused it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The operation that did it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+    /// The last lines of its console, where it did not end as it was asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
 }
 
 /// Create a Linux container of its own for a user, with SSH, sudo and, unless declined, Docker.
@@ -132,6 +178,9 @@ pub struct CreateContainer {
     /// Whose it is (admins only): the username where an admin asks, else the caller
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Subject>,
+    /// Answer at once with 202 and the operation, as `Prefer: respond-async` asks of any change
+    #[serde(default, rename = "async", skip_serializing_if = "std::ops::Not::not")]
+    pub asynchronous: bool,
 }
 
 fn yes() -> bool {
@@ -166,7 +215,7 @@ impl Endpoint for CreateContainer {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListContainers {
-    /// Only those in this state
+    /// Only those in this state; `deleted` shows those that can be brought back, which no other list does
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
     /// Only those with this label: `key=value`, or `key`
@@ -235,7 +284,8 @@ impl Endpoint for GetContainer {
     type Answer = ContainerAnswer;
 }
 
-/// Delete a container and everything in it. It must be stopped, or `force` given.
+/// Delete a container. It must be stopped, or `force` given. It is kept for a while, 24 hours
+/// unless the server says otherwise, and can be brought back; with `purge` it is gone at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeleteContainer {
@@ -244,9 +294,12 @@ pub struct DeleteContainer {
     /// Delete it even if it runs
     #[serde(default)]
     pub force: bool,
+    /// Remove it and everything in it at once, for good
+    #[serde(default)]
+    pub purge: bool,
 }
 
-/// A container that is no more.
+/// A container that is deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Deleted {
@@ -264,6 +317,22 @@ impl Endpoint for DeleteContainer {
     const PATH: &'static str = "/v1/containers/{username}";
     const EFFECT: Effect = Effect::Destroy;
     type Answer = Deleted;
+}
+
+/// Bring back the container of that name that was deleted last, as it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UndeleteContainer {
+    /// Whose container
+    pub username: Username,
+}
+
+impl Endpoint for UndeleteContainer {
+    const ID: &'static str = "undelete_container";
+    const METHOD: Method = Method::POST;
+    const PATH: &'static str = "/v1/containers/{username}/undelete";
+    const EFFECT: Effect = Effect::Write;
+    type Answer = ContainerChanged;
 }
 
 /// Start a stopped container; answers when a login works.

@@ -10,8 +10,14 @@ pub use http::Method;
 
 /// The patience of a call that may have to fetch and prepare an image first.
 pub(crate) const MINUTES: Duration = Duration::from_secs(45 * 60);
-/// The HTTP status of a stream's success.
-const SWITCHING: u16 = 101;
+/// How a stream's answer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// A WebSocket, after `101 Switching Protocols`: messages go both ways.
+    WebSocket,
+    /// Server-sent events, as the body of a `200` that does not end.
+    Events,
+}
 
 /// What an endpoint does to the world; roles and MCP hints follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +48,7 @@ pub trait Endpoint: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 's
     type Answer: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 }
 
-/// A request that is answered by a connection: after `101 Switching Protocols`, the messages of a
-/// WebSocket go both ways. Always a GET.
+/// A request whose answer goes on until somebody hangs up. Always a GET.
 pub trait Stream: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// As [`Endpoint::ID`].
     const ID: &'static str;
@@ -51,6 +56,8 @@ pub trait Stream: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'sta
     const PATH: &'static str;
     /// As [`Endpoint::EFFECT`].
     const EFFECT: Effect;
+    /// How its answer goes on.
+    const KIND: StreamKind;
 }
 
 /// An endpoint with its types erased, for whoever lists them all.
@@ -69,8 +76,10 @@ pub struct Spec {
     /// JSON Schema (2020-12) of the request, path fields included.
     pub request: Map<String, Value>,
     /// The schema of the answer in a document of many, where what it is made of has names of its own;
-    /// empty where the answer is a connection.
+    /// empty where the answer is a stream.
     pub answer_in: fn(&mut SchemaGenerator) -> Schema,
+    /// How its answer goes on, where it is a stream.
+    pub stream: Option<StreamKind>,
 }
 
 impl Spec {
@@ -84,6 +93,7 @@ impl Spec {
             status: E::STATUS,
             request: request::<E>(),
             answer_in: |document| document.subschema_for::<E::Answer>(),
+            stream: None,
         }
     }
 
@@ -101,15 +111,19 @@ impl Spec {
             method: Method::GET,
             path: S::PATH,
             effect: S::EFFECT,
-            status: SWITCHING,
+            status: match S::KIND {
+                StreamKind::WebSocket => 101,
+                StreamKind::Events => 200,
+            },
             request: request::<S>(),
             answer_in: |_| Schema::default(),
+            stream: Some(S::KIND),
         }
     }
 
     /// Whether it is answered by a connection, so that it must be asked for as a WebSocket.
-    pub fn is_stream(&self) -> bool {
-        self.status == SWITCHING
+    pub fn is_web_socket(&self) -> bool {
+        self.stream == Some(StreamKind::WebSocket)
     }
 
     /// The names in the path template.

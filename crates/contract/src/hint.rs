@@ -2,9 +2,10 @@
 
 use std::str::FromStr as _;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{ByteSize, Fingerprint, ImageRef, Port, Username};
+use crate::{ByteSize, Fingerprint, ImageRef, OperationId, Port, Username};
 
 /// Who asks, and so what a next step looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,8 @@ impl Face {
 }
 
 /// A next step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Hint {
     /// See what is there.
     List,
@@ -53,6 +55,18 @@ pub enum Hint {
     StopForce(Username),
     /// Delete it although it runs.
     DeleteForce(Username),
+    /// Remove it for good, so that its name is free for the one that was deleted before.
+    DeletePurge(Username),
+    /// Bring back the one that was deleted last.
+    Undelete(Username),
+    /// See which can be brought back.
+    ListDeleted,
+    /// See how far an operation is.
+    GetOperation(OperationId),
+    /// See what is under way and what was.
+    ListOperations,
+    /// See which containers the store does not know.
+    ListUnclaimed,
     /// Create from this image.
     CreateFrom(Username, ImageRef),
     /// Create with a disk of this size.
@@ -175,6 +189,35 @@ impl Hint {
                 json!({ "username": u, "force": true }),
                 format!("DELETE /v1/containers/{u}?force=true"),
             ),
+            // For good, so it takes a person, whoever asks.
+            Self::DeletePurge(u) => Form::Sentence(format!(
+                "a person may remove the one that has the name now, for good, with `containarium \
+                 delete {u} --force --purge --yes`, and then bring the other back with `containarium \
+                 undelete {u}`"
+            )),
+            Self::Undelete(u) => call(
+                format!("undelete {u}"),
+                "undelete_container",
+                json!({ "username": u }),
+                format!("POST /v1/containers/{u}/undelete"),
+            ),
+            Self::ListDeleted => call(
+                "list --state deleted".into(),
+                "list_containers",
+                json!({ "state": "deleted" }),
+                "GET /v1/containers?state=deleted".into(),
+            ),
+            Self::GetOperation(id) => Form::Sentence(format!(
+                "see how far it is: `containarium operation get {id}`, or GET /v1/operations/{id}"
+            )),
+            Self::ListOperations => Form::Sentence(
+                "see what is under way: `containarium operation list`, or GET /v1/operations"
+                    .into(),
+            ),
+            Self::ListUnclaimed => Form::Sentence(
+                "see which there are: `containarium admin unclaimed`, or GET /v1/admin/unclaimed"
+                    .into(),
+            ),
             Self::CreateFrom(u, image) => call(
                 format!("create {u} --image {image}"),
                 "create_container",
@@ -263,6 +306,11 @@ impl Hint {
             Self::Start(alice.clone()),
             Self::StopForce(alice.clone()),
             Self::DeleteForce(alice.clone()),
+            Self::DeletePurge(alice.clone()),
+            Self::Undelete(alice.clone()),
+            Self::ListDeleted,
+            Self::ListOperations,
+            Self::ListUnclaimed,
             Self::CreateWithDisk(alice.clone(), ByteSize::from_bytes(4 << 30)),
             Self::ListKeys(alice.clone()),
             Self::AddKey(alice.clone()),
@@ -280,6 +328,7 @@ impl Hint {
                 example: "30".into(),
             },
         ];
+        all.extend(OperationId::from_str("01JD3ZQ8M4K6T1W9V5R2X7Y0BC").map(Self::GetOperation));
         let fingerprint = "SHA256:ybDwNP7bVbsXw6E/oh9aFoxtDKGBlA2dOzOhzgIlXAo".parse();
         all.extend(fingerprint.map(|key| Self::RemoveKeyForce(alice.clone(), key)));
         all.extend(
@@ -292,6 +341,12 @@ impl Hint {
                 | Self::Start(_)
                 | Self::StopForce(_)
                 | Self::DeleteForce(_)
+                | Self::DeletePurge(_)
+                | Self::Undelete(_)
+                | Self::ListDeleted
+                | Self::GetOperation(_)
+                | Self::ListOperations
+                | Self::ListUnclaimed
                 | Self::CreateFrom(..)
                 | Self::CreateWithDisk(..)
                 | Self::ListKeys(_)

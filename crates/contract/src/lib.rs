@@ -6,10 +6,13 @@
 //!
 //! This crate decides nothing and performs no I/O.
 
+mod admin;
 mod container;
 mod endpoint;
+mod event;
 mod fingerprint;
 mod hint;
+mod idempotency;
 mod image_ref;
 mod images;
 mod input;
@@ -25,14 +28,20 @@ mod system;
 mod tunnel;
 mod username;
 
+pub use admin::{
+    AdoptContainers, Adopted, Leak, LeakList, ListLeaks, ListUnclaimed, PurgeUnclaimed, Unclaimed,
+    UnclaimedList, UnclaimedPurged,
+};
 pub use container::{
     Container, ContainerAnswer, ContainerChanged, ContainerList, CreateContainer, Created,
-    DeleteContainer, Deleted, GetContainer, ListContainers, Network, Resources, StartContainer,
-    State, StopContainer,
+    DeleteContainer, Deleted, Exit, ExitReason, GetContainer, ListContainers, Network, Resources,
+    StartContainer, State, StopContainer, UndeleteContainer,
 };
-pub use endpoint::{Effect, Endpoint, Method, Spec, Stream};
+pub use endpoint::{Effect, Endpoint, Method, Spec, Stream, StreamKind};
+pub use event::{Event, ListenEvents};
 pub use fingerprint::Fingerprint;
 pub use hint::{Face, Hint};
+pub use idempotency::{IdempotencyKey, NotAnIdempotencyKey};
 pub use image_ref::ImageRef;
 pub use images::{
     DeleteImage, Image, ImageDeleted, ImageList, ImagePrepared, ImageProgress, ImageState,
@@ -41,7 +50,11 @@ pub use images::{
 pub use input::{accept, quotable, read_text};
 pub use label::{LabelFilter, LabelKey, LabelValue};
 pub use metrics::{GetMetrics, ListMetrics, Metrics, MetricsAnswer};
-pub use operation::{OperationId, OperationKind, OperationState};
+pub use operation::{
+    CancelOperation, GetOperation, ListOperations, NotAnOperationId, Operation, OperationAnswer,
+    OperationId, OperationKind, OperationList, OperationState, OperationStep, StepState,
+    WaitOperation,
+};
 pub use problem::{INVALID_TOKEN, Problem, Reason};
 pub use quantity::{ByteSize, Cpus};
 pub use ssh_key::SshPublicKey;

@@ -1,24 +1,142 @@
-//! An operation: a durable change that takes longer than a blink. Not who runs it.
+//! Operations: durable changes that can be watched, waited for, and cancelled. Not who runs them.
+
+use std::{fmt, str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Effect, Endpoint, Method, Problem, Subject};
 
 /// An operation's id, a ULID.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct OperationId(pub String);
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"))]
+pub struct OperationId(String);
 
-/// What an operation changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Why a text is not an [`OperationId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an operation's id is 26 digits and capital letters, such as 01JD3ZQ8M4K6T1W9V5R2X7Y0BC")]
+pub struct NotAnOperationId;
+
+impl OperationId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for OperationId {
+    type Err = NotAnOperationId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnOperationId> {
+        let crockford = |c: char| {
+            c.is_ascii_digit() || (c.is_ascii_uppercase() && !matches!(c, 'I' | 'L' | 'O' | 'U'))
+        };
+        let good = text.len() == 26
+            && text.chars().all(crockford)
+            && text.starts_with(|c: char| ('0'..='7').contains(&c));
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAnOperationId)
+        }
+    }
+}
+
+impl TryFrom<String> for OperationId {
+    type Error = NotAnOperationId;
+    fn try_from(text: String) -> Result<Self, NotAnOperationId> {
+        text.parse()
+    }
+}
+
+impl From<OperationId> for String {
+    fn from(id: OperationId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an operation does.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationKind {
     /// Makes a container.
     Create,
-    /// Removes one.
+    /// Deletes one: keeps it for a while, or removes it at once.
     Delete,
+    /// Brings a deleted container back.
+    Undelete,
+    /// Removes a deleted container for good, because its time is over or its space is needed.
+    Purge,
+    /// Starts a container.
+    Start,
+    /// Stops one.
+    Stop,
+    /// Lets a key log in.
+    AddSshKey,
+    /// Stops a key from logging in.
+    RemoveSshKey,
+    /// Prepares an image.
+    PrepareImage,
+    /// Deletes one.
+    DeleteImage,
 }
 
-/// Where an operation stands. `Queued → Running → Succeeded | Failed`; `Cancelling → Cancelled`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+impl OperationKind {
+    /// Every kind.
+    pub const ALL: [Self; 10] = [
+        Self::Create,
+        Self::Delete,
+        Self::Undelete,
+        Self::Purge,
+        Self::Start,
+        Self::Stop,
+        Self::AddSshKey,
+        Self::RemoveSshKey,
+        Self::PrepareImage,
+        Self::DeleteImage,
+    ];
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::Undelete => "undelete",
+            Self::Purge => "purge",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::AddSshKey => "add_ssh_key",
+            Self::RemoveSshKey => "remove_ssh_key",
+            Self::PrepareImage => "prepare_image",
+            Self::DeleteImage => "delete_image",
+        }
+    }
+}
+
+/// Where an operation stands.
+///
+/// ```text
+///   queued ──► running ──► succeeded
+///     │           ├──────► failed
+///     │           ▼
+///     ├──────► cancelling ► cancelled   (or succeeded, where it was too late)
+///     └───────────────────► cancelled
+/// ```
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationState {
     /// Waits for its turn.
@@ -29,8 +147,269 @@ pub enum OperationState {
     Cancelling,
     /// Done.
     Succeeded,
-    /// Undone because a step failed.
+    /// Not done; what was begun is undone.
     Failed,
     /// Undone because somebody asked.
     Cancelled,
+}
+
+impl OperationState {
+    /// Every state.
+    pub const ALL: [Self; 6] = [
+        Self::Queued,
+        Self::Running,
+        Self::Cancelling,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Cancelling => "cancelling",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether it is over.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Queued | Self::Running | Self::Cancelling => false,
+            Self::Succeeded | Self::Failed | Self::Cancelled => true,
+        }
+    }
+
+    /// Whether an operation in this state may come to be in `next`.
+    pub fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Queued => !matches!(next, Self::Queued),
+            // Running again: another attempt.
+            Self::Running => !matches!(next, Self::Queued),
+            Self::Cancelling => next.is_final(),
+            Self::Succeeded | Self::Failed | Self::Cancelled => false,
+        }
+    }
+}
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Not begun.
+    Pending,
+    /// Under way.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Not done.
+    Failed,
+}
+
+/// One step of an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationStep {
+    /// Its name, such as `boot`.
+    pub name: String,
+    /// Where it stands.
+    pub state: StepState,
+    /// When it began, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// When it ended, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// What it is doing in words, such as `downloading images:debian/13`, where it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doing: Option<String>,
+    /// How much of it is done, 0 to 100, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<u8>,
+}
+
+/// A durable change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// Its id; younger ones sort after older ones.
+    pub id: OperationId,
+    /// What it does.
+    pub kind: OperationKind,
+    /// To what: a username, or an image.
+    pub target: String,
+    /// Where it stands.
+    pub state: OperationState,
+    /// Its steps, in their order.
+    pub steps: Vec<OperationStep>,
+    /// How much of it is done, 0 to 100.
+    pub progress: u8,
+    /// How often it was begun, from 1; more than 1 after a crash.
+    pub attempt: u32,
+    /// When it is given up, RFC 3339.
+    pub deadline: String,
+    /// What caused it, such as `a request by cli` or `its retention ended`.
+    pub cause: String,
+    /// Who caused it.
+    pub actor: Subject,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+    /// What the request that began it answers, once it has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// When it was asked for, RFC 3339.
+    pub created_at: String,
+    /// When it last moved on, RFC 3339.
+    pub updated_at: String,
+}
+
+/// The answer about one operation, and to a request that was told not to wait for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationAnswer {
+    /// The operation.
+    pub operation: Operation,
+}
+
+/// List operations, the youngest first; those that ended are kept for 7 days.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListOperations {
+    /// Only those in this state
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<OperationState>,
+    /// Only those of this kind
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<OperationKind>,
+    /// Only those on this username or image
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// At most so many; all where absent
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Go on from an earlier answer's nextCursor
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<OperationId>,
+}
+
+/// Operations that the caller may see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationList {
+    /// The youngest first.
+    pub operations: Vec<Operation>,
+    /// Where the next page starts; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<OperationId>,
+}
+
+impl Endpoint for ListOperations {
+    const ID: &'static str = "list_operations";
+    const METHOD: Method = Method::GET;
+    const PATH: &'static str = "/v1/operations";
+    const EFFECT: Effect = Effect::Read;
+    type Answer = OperationList;
+}
+
+/// Get one operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetOperation {
+    /// Which operation
+    pub id: OperationId,
+}
+
+impl Endpoint for GetOperation {
+    const ID: &'static str = "get_operation";
+    const METHOD: Method = Method::GET;
+    const PATH: &'static str = "/v1/operations/{id}";
+    const EFFECT: Effect = Effect::Read;
+    type Answer = OperationAnswer;
+}
+
+/// Wait until an operation is over, or the timeout; answers with it as it is then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WaitOperation {
+    /// Which operation
+    pub id: OperationId,
+    /// How long to wait, seconds, 0 to 120
+    #[serde(default = "half_a_minute")]
+    pub timeout: u32,
+}
+
+fn half_a_minute() -> u32 {
+    30
+}
+
+impl Endpoint for WaitOperation {
+    const ID: &'static str = "wait_operation";
+    const METHOD: Method = Method::GET;
+    const PATH: &'static str = "/v1/operations/{id}/wait";
+    const EFFECT: Effect = Effect::Read;
+    const PATIENCE: Duration = Duration::from_secs(150);
+    type Answer = OperationAnswer;
+}
+
+/// Cancel an operation: what was begun is undone. Answers at once; wait for its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CancelOperation {
+    /// Which operation
+    pub id: OperationId,
+}
+
+impl Endpoint for CancelOperation {
+    const ID: &'static str = "cancel_operation";
+    const METHOD: Method = Method::POST;
+    const PATH: &'static str = "/v1/operations/{id}/cancel";
+    const EFFECT: Effect = Effect::Write;
+    type Answer = OperationAnswer;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_ulid() {
+        let id: OperationId = "01JD3ZQ8M4K6T1W9V5R2X7Y0BC".parse().unwrap();
+        assert_eq!(id.to_string(), "01JD3ZQ8M4K6T1W9V5R2X7Y0BC");
+        for bad in [
+            "",
+            "01jd3zq8m4k6t1w9v5r2x7y0bc",
+            "81JD3ZQ8M4K6T1W9V5R2X7Y0BC",
+            "../x",
+        ] {
+            assert!(bad.parse::<OperationId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_on_the_wire_are_those_of_the_code() {
+        for kind in OperationKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        for state in OperationState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
+    }
+
+    #[test]
+    fn what_is_over_stays_as_it_is() {
+        for from in OperationState::ALL {
+            for to in OperationState::ALL {
+                if from.is_final() {
+                    assert!(!from.may_become(to), "{from:?} {to:?}");
+                }
+            }
+        }
+        assert!(OperationState::Cancelling.may_become(OperationState::Succeeded));
+        assert!(!OperationState::Cancelling.may_become(OperationState::Running));
+    }
 }

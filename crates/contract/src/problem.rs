@@ -48,13 +48,15 @@ pub enum Reason {
     DeadlineExceeded,
     /// It was cancelled.
     Cancelled,
+    /// The operation is over already.
+    AlreadyFinished,
     /// Our fault; the request id finds it in the log.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Malformed,
         Self::InvalidValue,
         Self::InvalidToken,
@@ -75,6 +77,7 @@ impl Reason {
         Self::InsufficientStorage,
         Self::DeadlineExceeded,
         Self::Cancelled,
+        Self::AlreadyFinished,
         Self::Internal,
     ];
 
@@ -91,7 +94,8 @@ impl Reason {
             | Self::Busy
             | Self::LastKey
             | Self::GuestChanged
-            | Self::Cancelled => 409,
+            | Self::Cancelled
+            | Self::AlreadyFinished => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMedia => 415,
             Self::InvalidValue => 422,
@@ -126,6 +130,7 @@ impl Reason {
             Self::InsufficientStorage => "insufficient_storage",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Cancelled => "cancelled",
+            Self::AlreadyFinished => "already_finished",
             Self::Internal => "internal",
         }
     }
@@ -164,6 +169,7 @@ impl Reason {
             | Self::InsufficientStorage
             | Self::DeadlineExceeded
             | Self::Cancelled
+            | Self::AlreadyFinished
             | Self::Internal => None,
         }
     }

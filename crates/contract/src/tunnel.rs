@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU16, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, Stream, Username};
+use crate::{Effect, Stream, StreamKind, Username};
 
 /// A TCP port, 1 to 65535.
 #[derive(
@@ -88,6 +88,7 @@ impl Stream for OpenTunnel {
     const ID: &'static str = "open_tunnel";
     const PATH: &'static str = "/v1/containers/{username}/tunnel";
     const EFFECT: Effect = Effect::Write;
+    const KIND: StreamKind = StreamKind::WebSocket;
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use containarium_contract::{Effect, State, Username};
+use containarium_contract::{Effect, OperationId, State, Username};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -217,4 +217,11 @@ pub(crate) fn now() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
+}
+
+/// A new operation's id; younger ones sort after older ones.
+pub(crate) fn operation_id() -> OperationId {
+    let id = ulid::Ulid::generate().to_string();
+    id.parse()
+        .unwrap_or_else(|_| unreachable!("a ULID is one: {id}"))
 }

@@ -12,7 +12,7 @@ use ulid::Ulid;
 
 use crate::{
     Containarium, Error, Principal, Record, Role,
-    containarium::now,
+    containarium::{now, operation_id},
     engine::Host,
     login,
     ssh_keys::distinct,
@@ -41,7 +41,7 @@ impl Containarium {
         let actor = who.subject.clone();
         self.to_the_end(async move {
             let _claim = this.inner.claims.claim(&request.username).await;
-            let operation = OperationId(Ulid::generate().to_string());
+            let operation = operation_id();
             let reservation = Reservation {
                 id: Ulid::generate().to_string().to_lowercase(),
                 operation: operation.clone(),

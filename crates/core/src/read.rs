@@ -220,6 +220,9 @@ impl Containarium {
             labels: spec.labels,
             image: spec.image,
             docker_enabled: spec.docker,
+            detail: None,
+            last_exit: None,
+            deleted_until: None,
         }
     }
 }

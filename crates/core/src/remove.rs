@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use containarium_contract::{DeleteContainer, Deleted, Effect, OperationId, OperationState, State};
-use ulid::Ulid;
 
 use crate::{
     Containarium, Error, Principal, Record,
-    containarium::now,
+    containarium::{now, operation_id},
     store::{Change, Phase, Step, StoreError},
 };
 
@@ -22,14 +21,16 @@ impl Containarium {
         who: &Principal,
         request: DeleteContainer,
     ) -> Result<Deleted, Error> {
-        let DeleteContainer { username, force } = request;
+        let DeleteContainer {
+            username, force, ..
+        } = request;
         let actor = who.subject.clone();
         self.change_ready(who, Effect::Destroy, username, async move |this, record| {
             let state = this.inner.engine.state(&record.instance()).await?;
             if !force && !matches!(state, Some(State::Stopped) | None) {
                 return Err(Error::NotStopped(record.username));
             }
-            let operation = OperationId(Ulid::generate().to_string());
+            let operation = operation_id();
             let begun =
                 this.inner
                     .store

@@ -130,6 +130,7 @@ async fn a_container_lives_from_create_to_delete() {
     let delete = |force| DeleteContainer {
         username: "alice".parse().unwrap(),
         force,
+        purge: true,
     };
     let refused = bed.core.delete(&admin(), delete(false)).await.unwrap_err();
     assert!(matches!(refused, Error::NotStopped(_)), "{refused}");

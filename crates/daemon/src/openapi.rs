@@ -82,7 +82,7 @@ fn operation(
         .into_iter()
         .map(|(name, schema)| parameter("path", &name, true, schema))
         .collect();
-    let done = if spec.is_stream() {
+    let done = if spec.is_web_socket() {
         json!({ "description": "A WebSocket." })
     } else {
         let answer = (spec.answer_in)(generator).to_value();

@@ -99,6 +99,7 @@ impl From<Create> for CreateContainer {
             enable_docker,
             labels,
             owner,
+            asynchronous: false,
         }
     }
 }

@@ -19,7 +19,11 @@ pub(crate) struct Delete {
 
 impl From<Delete> for DeleteContainer {
     fn from(Delete { username, force }: Delete) -> Self {
-        Self { username, force }
+        Self {
+            username,
+            force,
+            purge: false,
+        }
     }
 }
 

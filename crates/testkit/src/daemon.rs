@@ -190,6 +190,7 @@ impl TestDaemon {
             .call(&DeleteContainer {
                 username,
                 force: true,
+                purge: true,
             })
             .await
             .unwrap();

@@ -106,14 +106,14 @@ pub(super) fn insert(
 ) -> Result<(), StoreError> {
     let (kind, step) = match kind {
         OperationKind::Create => ("create", Step::Reserve),
-        OperationKind::Delete => ("delete", Step::Remove),
+        other => (other.as_str(), Step::Remove),
     };
     db.execute(
         "INSERT INTO operations
            (id, kind, container, username, actor, state, step, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?5, 'running', ?6, ?7, ?7)",
         params![
-            id.0,
+            id.as_str(),
             kind,
             record.id,
             record.username.as_str(),
@@ -136,7 +136,13 @@ pub(super) fn apply(db: &Connection, change: &Change, now: u64) -> Result<(), St
     };
     db.execute(
         "UPDATE operations SET state = ?2, step = ?3, error = ?4, updated_at = ?5 WHERE id = ?1",
-        params![change.id.0, state, change.step.as_str(), change.error, now],
+        params![
+            change.id.as_str(),
+            state,
+            change.step.as_str(),
+            change.error,
+            now
+        ],
     )?;
     Ok(())
 }

@@ -255,7 +255,7 @@ async fn a_sample_made_from_the_schema_survives_the_wire() {
                 .ask_as_admin("POST", "/v1/containers/alice/ssh-keys", Some(more))
                 .await;
         }
-        if spec.is_stream() {
+        if spec.is_web_socket() {
             here.daemon
                 .ask_as_admin("POST", "/v1/containers/alice/start", None)
                 .await;
@@ -263,7 +263,7 @@ async fn a_sample_made_from_the_schema_survives_the_wire() {
         let admin = here.daemon.admin_token();
         let answer = ask(&here.daemon, Some(&admin), &sample(&spec, "alice")).await;
         assert_eq!(answer.status, spec.status, "{}: {answer:?}", spec.id);
-        if spec.is_stream() {
+        if spec.is_web_socket() {
             assert_eq!(
                 answer.header("sec-websocket-accept"),
                 Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
@@ -296,7 +296,7 @@ async fn a_sample_made_from_the_schema_survives_the_wire() {
 async fn a_stream_that_is_not_asked_for_as_a_websocket_says_how() {
     let here = Installed::new(209).await.with_alice().await;
     let admin = here.daemon.admin_token();
-    let streams = specs().into_iter().filter(Spec::is_stream);
+    let streams = specs().into_iter().filter(Spec::is_web_socket);
     for spec in streams {
         let path = sample(&spec, "alice").path;
         for left_out in 0..WEBSOCKET.len() {

@@ -74,7 +74,7 @@ fn sent(junk: &mut Junk, specs: &[Spec], good_token: &str) -> Sent {
         "authorization",
         HeaderValue::from_str(&format!("Bearer {good_token}")).unwrap(),
     )];
-    if spec.is_stream() {
+    if spec.is_web_socket() {
         let wanted = WEBSOCKET.map(|(name, value)| (name, HeaderValue::from_static(value)));
         headers.extend(wanted);
     }
