@@ -4,12 +4,13 @@
 //! the answer to the request that caused it. So listen, then list, then let events say what to look
 //! at again.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
@@ -22,8 +23,8 @@ use crate::error::{Error, Result};
 use crate::nullable::nullable;
 use crate::operation::Operation;
 
-/// Incus pings every 10 s; after three that did not come nobody is there.
-const SILENCE: Duration = Duration::from_secs(35);
+/// Incus pings every 10 s; after two that did not come nobody is there.
+const SILENCE: Duration = Duration::from_secs(25);
 /// The longest event that is read, in bytes; an operation may tell its whole metadata.
 const LONGEST: usize = 8 << 20;
 
@@ -81,6 +82,41 @@ pub struct Lifecycle {
     /// What else is to be known, such as `old_name`.
     #[serde(deserialize_with = "nullable")]
     pub context: Value,
+    /// Who asked for it; nobody where an instance did it by itself.
+    pub requestor: Option<Requestor>,
+}
+
+/// Who asked Incus for something.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Requestor {
+    /// The user of the system behind a unix socket, the fingerprint of a certificate over HTTPS.
+    pub username: String,
+    /// `unix`, `tls`, …
+    pub protocol: String,
+    /// From where; `@` behind a unix socket.
+    pub address: String,
+}
+
+/// When Incus was last heard of by one [`Events`]: a clone can be asked by whoever wants to tell an
+/// Incus that has nothing to say from one that says nothing.
+#[derive(Debug, Clone)]
+pub struct Heard(Arc<Mutex<Instant>>);
+
+impl Heard {
+    fn now() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn again(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// The moment: of the handshake, of an event, or of a ping, which comes every 10 s. Signs are
+    /// heard only while somebody is in [`Events::next`].
+    pub fn at(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Deserialize)]
@@ -99,6 +135,7 @@ struct Frame {
 #[derive(Debug)]
 pub struct Events {
     socket: WebSocketStream<Stream>,
+    heard: Heard,
 }
 
 impl Client {
@@ -123,11 +160,19 @@ impl Client {
         let (socket, _answer) = timeout(READ, listen)
             .await
             .unwrap_or_else(|_| Err(Error::Timeout { what, after: READ }))?;
-        Ok(Events { socket })
+        Ok(Events {
+            socket,
+            heard: Heard::now(),
+        })
     }
 }
 
 impl Events {
+    /// When Incus was last heard of, now and later.
+    pub fn heard(&self) -> Heard {
+        self.heard.clone()
+    }
+
     /// The next event. Waits for it as long as Incus shows that it is there; may be dropped at any
     /// point without losing one.
     ///
@@ -140,6 +185,9 @@ impl Events {
                 what: "events, or a sign of life".to_owned(),
                 after: SILENCE,
             })?;
+            if let Some(Ok(_)) = message {
+                self.heard.again();
+            }
             match message {
                 Some(Ok(Message::Text(text))) => return Event::read(text.as_str()),
                 // Pings are answered while the next message is waited for.
@@ -197,6 +245,11 @@ mod tests {
         assert_eq!(
             (told.action.as_str(), told.name.as_str()),
             ("instance-created", "a1")
+        );
+        let asked = told.requestor.unwrap();
+        assert_eq!(
+            (asked.username.as_str(), asked.protocol.as_str()),
+            ("root", "unix")
         );
         assert_eq!(event.project, "p");
 

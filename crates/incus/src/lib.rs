@@ -42,6 +42,7 @@ mod nullable;
 mod operation;
 mod project;
 mod server;
+mod snapshot;
 mod state;
 mod status;
 mod storage;
@@ -52,18 +53,19 @@ mod upload;
 pub use address::{BadAddress, Certificates};
 pub use client::{Client, Etagged};
 pub use error::{Error, Result};
-pub use events::{Event, EventType, Events, Happened, Lifecycle};
+pub use events::{Event, EventType, Events, Happened, Heard, Lifecycle, Requestor};
 pub use exec::{Exec, ExecOutput};
 pub use files::{FileKind, FilePost};
 pub use image::{Image, ImageAlias, ImageAliasName, ImagePublish, ImagePull, PublishSource};
 pub use instance::{Devices, ImageRef, Instance, InstancePatch, InstancePost, Source};
-pub use network::{Network, NetworkPost};
+pub use network::{Lease, Network, NetworkPost};
 pub use operation::Operation;
 pub use project::{Project, ProjectPost, ProjectPut};
 pub use server::{Cpu, Environment, Load, Memory, Resources, Server, StorageDriver};
+pub use snapshot::Snapshot;
 pub use state::{
     Address, CpuState, DiskState, InstanceState, MemoryState, NetworkCounters, NetworkState,
     StateAction, StateChange,
 };
 pub use status::StatusCode;
-pub use storage::{PoolSpace, StoragePool, StoragePoolPost};
+pub use storage::{PoolSpace, StoragePool, StoragePoolPost, StorageVolume};

@@ -47,6 +47,21 @@ pub struct NetworkPost {
     pub config: BTreeMap<String, String>,
 }
 
+/// An address that a network has given, or keeps for somebody.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Lease {
+    /// The instance's name, or what the holder calls itself.
+    pub hostname: String,
+    /// The holder's MAC address; empty for the network's own.
+    pub hwaddr: String,
+    /// The address.
+    pub address: String,
+    /// `static`, `dynamic`, `gateway`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
 impl Client {
     /// One network.
     pub async fn network(&self, name: &str) -> Result<Network> {
@@ -56,6 +71,12 @@ impl Client {
     /// All networks, and the host's links.
     pub async fn networks(&self) -> Result<Vec<Network>> {
         self.get(&["networks"], &[("recursion", "1")]).await
+    }
+
+    /// The addresses of a network that are held, as far as they are of this client's project or of
+    /// the network itself.
+    pub async fn network_leases(&self, name: &str) -> Result<Vec<Lease>> {
+        self.get(&["networks", name, "leases"], &[]).await
     }
 
     /// Makes a network.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::Method;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -56,6 +57,17 @@ impl Operation {
         rest.split_once('%')?.0.trim().parse().ok()
     }
 
+    /// The instances that it is about, by name; a create's, too, before there is one.
+    pub fn instances(&self) -> impl Iterator<Item = String> {
+        let urls = self.resources.get("instances").into_iter().flatten();
+        urls.filter_map(|url| {
+            let (path, _query) = url.split_once('?').unwrap_or((url, ""));
+            let name = path.strip_prefix("/1.0/instances/")?;
+            let (name, _below) = name.split_once('/').unwrap_or((name, ""));
+            Some(percent_decode_str(name).decode_utf8_lossy().into_owned())
+        })
+    }
+
     fn into_result(self) -> Result<Self> {
         if self.status_code.is_success() {
             Ok(self)
@@ -69,6 +81,16 @@ impl Client {
     /// Reads an operation; [`Error::NotFound`] some 5 s after its end.
     pub async fn operation(&self, id: &str) -> Result<Operation> {
         self.get(&["operations", id], &[]).await
+    }
+
+    /// The operations of the project that have not ended, whoever began them: also those of a client
+    /// that is gone. None outlives Incus's own end.
+    pub async fn operations(&self) -> Result<Vec<Operation>> {
+        // By status, in words; only statuses that occur are there.
+        let all: BTreeMap<String, Vec<Operation>> =
+            self.get(&["operations"], &[("recursion", "1")]).await?;
+        let all = all.into_values().flatten();
+        Ok(all.filter(|one| !one.status_code.is_final()).collect())
     }
 
     /// Waits for the end of an operation and answers with it, or with why it failed.
@@ -150,4 +172,20 @@ impl Client {
 /// Whether `/wait` spoke of itself (out of time, no such record) or told how the operation ended.
 fn is_about_the_wait(code: u16, text: &str) -> bool {
     text.contains("context deadline exceeded") || (code == 404 && text == "Operation not found")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_names_its_instances() {
+        let text = r#"{"id":"u","status_code":103,"resources":{"instances":
+            ["/1.0/instances/a1?project=p","/1.0/instances/b%2D2","/1.0/instances/c/snapshots/s"],
+            "images":["/1.0/images/f00"]}}"#;
+        let operation: Operation = serde_json::from_str(text).unwrap();
+        let named: Vec<String> = operation.instances().collect();
+        assert_eq!(named, ["a1", "b-2", "c"]);
+        assert_eq!(Operation::default().instances().count(), 0);
+    }
 }

@@ -54,6 +54,22 @@ pub struct PoolSpace {
     pub total: u64,
 }
 
+/// A volume in a pool. Each instance has one, each of its snapshots, each image that was unpacked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct StorageVolume {
+    /// Its name; of a snapshot `INSTANCE/SNAPSHOT`, of an image its fingerprint.
+    pub name: String,
+    /// `container`, `virtual-machine`, `image`, `custom`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The project it lies in; of an image the default one.
+    pub project: String,
+    /// URLs of what uses it.
+    #[serde(deserialize_with = "nullable")]
+    pub used_by: Vec<String>,
+}
+
 #[derive(Deserialize)]
 struct PoolResources {
     #[serde(default, deserialize_with = "nullable")]
@@ -79,6 +95,12 @@ impl Client {
     /// Removes a pool that nothing uses.
     pub async fn delete_storage_pool(&self, name: &str) -> Result<()> {
         self.delete(&["storage-pools", name], &[]).await
+    }
+
+    /// The volumes of a pool that are of this client's project, or of none in particular: images.
+    pub async fn storage_volumes(&self, pool: &str) -> Result<Vec<StorageVolume>> {
+        let segments = ["storage-pools", pool, "volumes"];
+        self.get(&segments, &[("recursion", "1")]).await
     }
 
     /// The room in a pool.
