@@ -91,6 +91,7 @@ impl Daemon {
             engine,
             require_tls: self.require_tls,
             remotes: self.image_remotes.into(),
+            retention: containarium_core::RETENTION,
         };
         let server = Server::start(config).await.map_err(refused)?;
         let address = server.address().map_err(other)?;

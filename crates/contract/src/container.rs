@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ByteSize, Cpus, Effect, Endpoint, EngineHealth, ImageRef, LabelFilter, LabelKey, LabelValue,
-    Method, Metrics, OperationId, SshPublicKey, Subject, Username, endpoint::MINUTES,
+    Method, Metrics, OperationId, OperationKind, SshPublicKey, Subject, Username,
+    endpoint::MINUTES,
 };
 
 /// What a container is doing.
@@ -208,7 +209,12 @@ impl Endpoint for CreateContainer {
     const EFFECT: Effect = Effect::Write;
     const PATIENCE: std::time::Duration = MINUTES;
     const STATUS: u16 = 201;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::Create);
     type Answer = Created;
+
+    fn responds_async(&self) -> bool {
+        self.asynchronous
+    }
 }
 
 /// List containers, sorted by username.
@@ -316,6 +322,7 @@ impl Endpoint for DeleteContainer {
     const METHOD: Method = Method::DELETE;
     const PATH: &'static str = "/v1/containers/{username}";
     const EFFECT: Effect = Effect::Destroy;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::Delete);
     type Answer = Deleted;
 }
 
@@ -332,6 +339,7 @@ impl Endpoint for UndeleteContainer {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/containers/{username}/undelete";
     const EFFECT: Effect = Effect::Write;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::Undelete);
     type Answer = ContainerChanged;
 }
 
@@ -376,6 +384,7 @@ impl Endpoint for StartContainer {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/containers/{username}/start";
     const EFFECT: Effect = Effect::Write;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::Start);
     type Answer = ContainerChanged;
 }
 
@@ -384,5 +393,6 @@ impl Endpoint for StopContainer {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/containers/{username}/stop";
     const EFFECT: Effect = Effect::Write;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::Stop);
     type Answer = ContainerChanged;
 }

@@ -6,6 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
+use crate::OperationKind;
+
 pub use http::Method;
 
 /// The patience of a call that may have to fetch and prepare an image first.
@@ -42,10 +44,17 @@ pub trait Endpoint: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 's
     const EFFECT: Effect;
     /// The HTTP status of success.
     const STATUS: u16 = 200;
+    /// The kind of operation that it begins, where it is a change.
+    const OPERATION: Option<OperationKind> = None;
     /// How long a caller waits for the answer at the most; the daemon gives up before this.
     const PATIENCE: Duration = Duration::from_secs(150);
     /// What success looks like.
     type Answer: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
+
+    /// Whether the request itself asks to be answered with its operation, at once.
+    fn responds_async(&self) -> bool {
+        false
+    }
 }
 
 /// A request whose answer goes on until somebody hangs up. Always a GET.
@@ -80,6 +89,8 @@ pub struct Spec {
     pub answer_in: fn(&mut SchemaGenerator) -> Schema,
     /// How its answer goes on, where it is a stream.
     pub stream: Option<StreamKind>,
+    /// [`Endpoint::OPERATION`].
+    pub operation: Option<OperationKind>,
 }
 
 impl Spec {
@@ -94,6 +105,7 @@ impl Spec {
             request: request::<E>(),
             answer_in: |document| document.subschema_for::<E::Answer>(),
             stream: None,
+            operation: E::OPERATION,
         }
     }
 
@@ -118,6 +130,7 @@ impl Spec {
             request: request::<S>(),
             answer_in: |_| Schema::default(),
             stream: Some(S::KIND),
+            operation: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, Endpoint, EngineHealth, ImageRef, Method, endpoint::MINUTES};
+use crate::{Effect, Endpoint, EngineHealth, ImageRef, Method, OperationKind, endpoint::MINUTES};
 
 /// Whether containers can be made from an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +111,7 @@ impl Endpoint for PrepareImage {
     const PATH: &'static str = "/v1/images";
     const EFFECT: Effect = Effect::Write;
     const PATIENCE: std::time::Duration = MINUTES;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::PrepareImage);
     type Answer = ImagePrepared;
 }
 
@@ -137,5 +138,6 @@ impl Endpoint for DeleteImage {
     const METHOD: Method = Method::DELETE;
     const PATH: &'static str = "/v1/images/{image}";
     const EFFECT: Effect = Effect::Destroy;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::DeleteImage);
     type Answer = ImageDeleted;
 }

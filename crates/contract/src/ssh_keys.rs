@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, Endpoint, Fingerprint, Method, SshPublicKey, Username};
+use crate::{Effect, Endpoint, Fingerprint, Method, OperationKind, SshPublicKey, Username};
 
 /// A key as it is shown: by its fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +91,7 @@ impl Endpoint for AddSshKey {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/containers/{username}/ssh-keys";
     const EFFECT: Effect = Effect::Write;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::AddSshKey);
     type Answer = SshKeysChanged;
 }
 
@@ -99,5 +100,6 @@ impl Endpoint for RemoveSshKey {
     const METHOD: Method = Method::DELETE;
     const PATH: &'static str = "/v1/containers/{username}/ssh-keys/{fingerprint}";
     const EFFECT: Effect = Effect::Write;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::RemoveSshKey);
     type Answer = SshKeysChanged;
 }

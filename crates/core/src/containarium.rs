@@ -1,12 +1,9 @@
 //! The service: what every verb works on, and how its tasks begin and end.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
-use containarium_contract::{Effect, OperationId, State, Username};
-use tokio::sync::{OnceCell, Semaphore};
+use containarium_contract::{Effect, EngineHealth, OperationId, State, Username};
+use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -14,6 +11,9 @@ use crate::{
     claims::Claims,
     engine::{Engine, Host},
     images::{Bench, Flights, Remotes, Turn},
+    inventory::{Inventory, Login},
+    operations::Operations,
+    samples::Samples,
     store::{Phase, StoreError},
     tunnel::Tunnels,
 };
@@ -27,7 +27,14 @@ pub struct Containarium {
 pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) engine: Engine,
+    pub(crate) inventory: Arc<Inventory>,
+    pub(crate) operations: Operations,
+    /// Wakes the reconciler.
+    pub(crate) disagreement: Notify,
+    pub(crate) samples: Samples,
     pub(crate) claims: Claims,
+    /// How long deleted containers are kept.
+    pub(crate) retention: Duration,
     /// Starts at a time: about one a core is fastest, more only wait for each other in Incus.
     pub(crate) starts: Semaphore,
     pub(crate) host: OnceCell<Host>,
@@ -39,6 +46,12 @@ pub(crate) struct Inner {
     pub(crate) turn: Turn,
 }
 
+/// How long deleted containers are kept unless somebody says otherwise.
+pub const RETENTION: Duration = Duration::from_secs(24 * 3600);
+/// How long a start of the daemon waits for the engine's first answer, before it serves without.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
+/// After so long without a sign of life the engine is looked at, when somebody asks.
+pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(2);
 /// How long an image server may take to its first byte.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,6 +61,7 @@ impl Containarium {
         store: Store,
         incus: &containarium_incus::Client,
         remotes: Remotes,
+        retention: Duration,
     ) -> Result<Self, StoreError> {
         let installation = store.installation().await?;
         let bench = Bench::new(
@@ -63,7 +77,12 @@ impl Containarium {
                 turn: Turn::new(store.dir()),
                 store,
                 engine: Engine::new(incus, installation),
+                inventory: Arc::default(),
+                operations: Operations::default(),
+                disagreement: Notify::new(),
+                samples: Samples::default(),
                 claims: Claims::default(),
+                retention,
                 starts: Semaphore::new(cores),
                 host: OnceCell::new(),
                 tasks: TaskTracker::new(),
@@ -74,7 +93,14 @@ impl Containarium {
             }),
         };
         this.inner.engine.keep_quotas();
-        this.recover().await?;
+        this.inner.tasks.spawn(this.clone().watch());
+        this.inner.tasks.spawn(this.clone().reconcile());
+        // What is told from the first answer on is so, where the engine is there.
+        let seen = this.inner.inventory.listed();
+        let _in_time = tokio::time::timeout(FIRST_LOOK, seen).await;
+        for op in this.inner.store.unfinished().await? {
+            this.see_to(op);
+        }
         this.sweep_images();
         Ok(this)
     }
@@ -107,6 +133,11 @@ impl Containarium {
         }
     }
 
+    /// How long deleted containers are kept, seconds.
+    pub(crate) fn retention(&self) -> u64 {
+        self.inner.retention.as_secs()
+    }
+
     /// Whether the store and the engine answer, as `(store, engine)`.
     pub async fn ready(&self) -> (bool, bool) {
         let (store, engine) = tokio::join!(self.inner.store.check(), self.inner.engine.server());
@@ -128,13 +159,13 @@ impl Containarium {
     }
 
     /// The container of that name, where `who` may do `effect` to it.
-    pub(crate) async fn find(
+    pub(crate) fn find(
         &self,
         who: &Principal,
         effect: Effect,
         username: &Username,
-    ) -> Result<Record, Error> {
-        let record = self.inner.store.container(username).await?;
+    ) -> Result<Arc<Record>, Error> {
+        let record = self.inner.store.container(username);
         let record = record.ok_or_else(|| Error::NoContainer(username.clone()))?;
         match access::decide(who, effect, &record.owner) {
             Decision::Allow => Ok(record),
@@ -143,14 +174,25 @@ impl Containarium {
         }
     }
 
-    /// The same for a change: it must be there for its users.
-    pub(crate) async fn find_ready(
+    /// The same for a change: it must be there for its users, and the engine must answer.
+    pub(crate) fn find_ready(
         &self,
         who: &Principal,
         effect: Effect,
         username: &Username,
-    ) -> Result<Record, Error> {
-        let record = self.find(who, effect, username).await?;
+    ) -> Result<Arc<Record>, Error> {
+        let record = self.find_there(who, effect, username)?;
+        self.engine_answers().map(|()| record)
+    }
+
+    /// The same, engine or not.
+    pub(crate) fn find_there(
+        &self,
+        who: &Principal,
+        effect: Effect,
+        username: &Username,
+    ) -> Result<Arc<Record>, Error> {
+        let record = self.find(who, effect, username)?;
         let busy = |what| {
             Err(Error::Busy {
                 username: username.clone(),
@@ -161,33 +203,45 @@ impl Containarium {
             Phase::Ready => Ok(record),
             Phase::Creating => busy("created"),
             Phase::Deleting => busy("deleted"),
+            Phase::Deleted => Err(Error::NoContainer(username.clone())),
         }
     }
 
-    /// Does `work` to a container that is there for its users, as the only one who works on it, to
-    /// its end.
-    pub(crate) async fn change_ready<T, Work, Fut>(
-        &self,
-        who: &Principal,
-        effect: Effect,
-        username: Username,
-        work: Work,
-    ) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        Work: FnOnce(Self, Record) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<T, Error>> + Send,
-    {
-        // Refused at once, and not only when its turn has come.
-        self.find_ready(who, effect, &username).await?;
-        let (this, who) = (self.clone(), who.clone());
-        self.to_the_end(async move {
-            let _claim = this.inner.claims.claim(&username).await;
-            // Again, because it may have changed while this waited for its turn.
-            let record = this.find_ready(&who, effect, &username).await?;
-            work(this.clone(), record).await
+    /// An error where the engine is known not to answer: nothing is begun that it would have to do.
+    pub(crate) fn engine_answers(&self) -> Result<(), Error> {
+        match self.health() {
+            EngineHealth::Ok => Ok(()),
+            EngineHealth::Unreachable => Err(Error::EngineSilent),
+        }
+    }
+
+    /// Whether the engine answers. Whoever asks after a silence makes us look, in the background.
+    pub(crate) fn health(&self) -> EngineHealth {
+        let inventory = &self.inner.inventory;
+        if inventory.quiet_for().is_none_or(|quiet| quiet > LOOK_AFTER) {
+            self.look_at_engine();
+        }
+        inventory.health()
+    }
+
+    /// What a container is doing, as far as is known; absent where the engine is not heard of.
+    pub(crate) fn shown(&self, record: &Record) -> Option<State> {
+        let seen = self.inner.inventory.state(&record.instance());
+        Some(match (record.phase, seen) {
+            (Phase::Creating, _) => State::Creating,
+            (Phase::Deleting, _) => State::Deleting,
+            (Phase::Deleted, _) => State::Deleted,
+            (Phase::Ready, Some((State::Running, login))) => match login {
+                Login::Works => State::Running,
+                Login::Unknown => State::Starting,
+                Login::Silent => State::Error,
+            },
+            (Phase::Ready, Some((State::Stopped, _))) if record.fault.is_some() => State::Error,
+            (Phase::Ready, Some((state, _))) => state,
+            (Phase::Ready, None) if self.inner.inventory.is_listed() => State::Error,
+            // Nothing was heard of the engine since this daemon began.
+            (Phase::Ready, None) => return None,
         })
-        .await
     }
 
     /// What the host has, asked once.
@@ -198,25 +252,6 @@ impl Containarium {
             .get_or_try_init(|| self.inner.engine.host())
             .await?)
     }
-}
-
-/// What is shown of a container whose instance does `engine`.
-pub(crate) fn shown(record: &Record, engine: Option<State>) -> State {
-    match (record.phase, engine) {
-        (Phase::Creating, _) => State::Creating,
-        (Phase::Deleting, _) => State::Deleting,
-        (Phase::Ready, Some(state)) => state,
-        // The engine answered and does not have it.
-        (Phase::Ready, None) => State::Error,
-    }
-}
-
-/// Now, in Unix seconds.
-pub(crate) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }
 
 /// A new operation's id; younger ones sort after older ones.

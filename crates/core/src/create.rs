@@ -1,22 +1,23 @@
 //! Creating a container: hold its name, one engine call, its banner, and it is there. A create
-//! that fails in between leaves nothing behind.
+//! that fails in between leaves nothing behind; one that is cut off is gone on with.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use containarium_contract::{
-    ByteSize, CreateContainer, Created, Face, Hint, OperationId, OperationState, State, Subject,
-};
+use containarium_contract::{ByteSize, CreateContainer, Created, Face, Hint, State, Subject};
 use containarium_incus::Error as Incus;
-use tokio::time::Instant as Deadline;
+use tokio::time::Instant;
 use ulid::Ulid;
 
 use crate::{
-    Containarium, Error, Principal, Record, Role,
-    containarium::{now, operation_id},
+    Asked, Begun, Containarium, Error, Principal, Record, Role, clock,
     engine::Host,
+    inventory::Login,
     login,
+    operations::{Plan, Run, away},
     ssh_keys::distinct,
-    store::{Change, Phase, Reservation, Reserved, Spec, Step},
+    step::Step,
+    store::{Phase, Reservation, Reserved, Spec},
+    work::Work,
 };
 
 /// How long a container may take from its start to its SSH banner.
@@ -27,34 +28,64 @@ const LOOK: Duration = Duration::from_secs(3);
 const LEAST_MEMORY: u64 = 128_000_000;
 /// The images take up to 1 GB of a container's quota, which counts them in.
 const LEAST_DISK: u64 = 2_000_000_000;
+/// How long a create may take, engine away and all, if its image is there.
+const WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How long preparing its image may take.
+const PREPARING: Duration = Duration::from_secs(45 * 60);
+/// How often an instance is made, where Incus ended in the middle of it.
+const TRIES: u32 = 3;
 
 impl Containarium {
     /// Creates and starts a container; answers when a login would work.
     pub async fn create(
         &self,
-        who: &Principal,
+        asked: impl Into<Asked>,
         request: CreateContainer,
     ) -> Result<Created, Error> {
-        let owner = owner(who, &request)?;
-        let (spec, notes) = self.spec(&request).await?;
-        let this = self.clone();
-        let actor = who.subject.clone();
-        self.to_the_end(async move {
-            let _claim = this.inner.claims.claim(&request.username).await;
-            let operation = operation_id();
-            let reservation = Reservation {
-                id: Ulid::generate().to_string().to_lowercase(),
-                operation: operation.clone(),
+        self.done(self.begin_create(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_create(
+        &self,
+        asked: Asked,
+        request: CreateContainer,
+    ) -> Result<Begun<CreateContainer>, Error> {
+        let owner = owner(&asked.who, &request)?;
+        let id = Ulid::generate().to_string().to_lowercase();
+        let reservation = std::sync::Arc::new(std::sync::OnceLock::new());
+        let judged = async {
+            self.engine_answers()?;
+            let (spec, notes) = self.spec(&request).await?;
+            let _first = reservation.set(Reservation {
+                id: id.clone(),
                 username: request.username.clone(),
-                owner,
-                actor,
+                owner: owner.clone(),
                 spec,
-                now: now(),
+                in_use: self.inner.inventory.in_use(),
+                now: clock::now(),
+            });
+            Ok(Plan {
+                target: request.username.to_string(),
+                container: Some(id.clone()),
+                owner: Some(owner.clone()),
+                work: Work::Create { notes },
+                within: WITHIN,
+            })
+        };
+        let installation = self.inner.engine.installation.clone();
+        let (username, wanted) = (request.username.clone(), reservation.clone());
+        self.begin(asked, &request, judged, move |tx, op| {
+            let Some(wanted) = wanted.get().cloned() else {
+                return Err(Error::Overdue);
             };
-            let installation = this.inner.engine.installation.clone();
-            match this.inner.store.reserve(installation, reservation).await? {
-                Reserved::Held(record) => this.build(*record, operation, notes).await,
-                Reserved::NameTaken => Err(Error::NameTaken(request.username)),
+            match tx.reserve(&installation, wanted)? {
+                Reserved::Held(_) => {
+                    op.passed(Step::Reserve, clock::now_ms());
+                    Ok(())
+                }
+                Reserved::NameTaken => Err(Error::NameTaken(username)),
                 Reserved::Exhausted => Err(Error::Exhausted),
             }
         })
@@ -116,67 +147,10 @@ impl Containarium {
         Ok((spec, notes))
     }
 
-    async fn build(
-        &self,
-        record: Record,
-        operation: OperationId,
-        notes: Vec<String>,
-    ) -> Result<Created, Error> {
-        let begun = Instant::now();
-        let step = |step, state, error| Change {
-            id: operation.clone(),
-            state,
-            step,
-            error,
-        };
-        let mut prepared = false;
-        let (at, made) = loop {
-            let turn = self.inner.starts.acquire().await;
-            let refused = match self.inner.engine.make(&record).await {
-                Ok(()) => {
-                    let noted = self
-                        .inner
-                        .store
-                        .change(step(Step::Boot, OperationState::Running, None), now());
-                    let (noted, boot) = tokio::join!(noted, self.boot("create", &record));
-                    break (Step::Boot, noted.map_err(Error::from).and(boot));
-                }
-                Err(refused) => refused,
-            };
-            // Minutes, in which others may start theirs.
-            drop(turn);
-            // Found out by trying, because mostly it is there.
-            if matches!(refused, Incus::ImageNotProvided(_)) && !prepared {
-                prepared = true;
-                let Spec { image, docker, .. } = &record.spec;
-                match self.prepared_for(&record.username, image, *docker).await {
-                    Ok(()) => continue,
-                    Err(error) => break (Step::Engine, Err(error)),
-                }
-            }
-            break (Step::Engine, Err(self.not_made(&record, refused).await));
-        };
-        if let Err(error) = made {
-            let failed = step(at, OperationState::Failed, Some(error.to_string()));
-            self.undo(record, failed).await;
-            return Err(error);
-        }
-        let now = now();
-        let succeeded = step(Step::Commit, OperationState::Succeeded, None);
-        self.inner
-            .store
-            .set_phase(&record.id, Phase::Ready, now, succeeded)
-            .await?;
-        let record = Record {
-            phase: Phase::Ready,
-            updated_at: now,
-            ..record
-        };
+    /// The answer of a create.
+    fn created(&self, record: &Record, took: Duration, notes: Vec<String>) -> Created {
         let name = record.username.container_name();
-        let mut message = format!(
-            "{name} is ready after {:.1} s.",
-            begun.elapsed().as_secs_f64()
-        );
+        let mut message = format!("{name} is ready after {:.1} s.", took.as_secs_f64());
         for note in notes {
             message = format!("{message} {note}");
         }
@@ -185,27 +159,82 @@ impl Containarium {
             message = format!("{message} Nobody can log in yet: no SSH key was given; {how}.");
         }
         let installation = &self.inner.engine.installation;
-        Ok(Created {
+        Created {
             ssh_command: installation.ssh_command(&record.username, record.address),
             ssh_command_remote: format!("containarium ssh {}", record.username),
-            container: self.view(&record, Some(State::Running)),
+            container: self.view(record, Some(State::Running)),
             message,
-        })
+        }
+    }
+
+    /// What is done for a new container after its create was answered.
+    fn settle_in(&self, id: String) {
+        let this = self.clone();
+        self.inner.tasks.spawn(async move {
+            let Some(record) = this.inner.store.container_by_id(&id) else {
+                return;
+            };
+            let _claim = this.inner.claims.claim(record.username.as_str()).await;
+            let record = this.inner.store.container_by_id(&id);
+            let Some(record) = record.filter(|record| record.phase == Phase::Ready) else {
+                return;
+            };
+            if let Err(error) = this.mark(&record).await {
+                tracing::debug!(%error, "not marked as ready yet");
+                this.disagree();
+            }
+            this.sample(&record);
+        });
+    }
+
+    /// Removes an instance as often as it takes: one that was half made when Incus ended may still
+    /// be written to.
+    pub(crate) async fn remove_insisting(
+        &self,
+        run: &mut Run,
+        record: &Record,
+    ) -> Result<(), Error> {
+        let mut pause = Duration::from_millis(250);
+        loop {
+            match self.inner.engine.remove(&record.instance()).await {
+                Ok(()) => return Ok(()),
+                Err(error) if away(&error) => run.engine_back(&error.into()).await?,
+                Err(error) if pause > Duration::from_secs(8) => {
+                    return Err(self.failed_in("create", record, Step::Make, error, String::new()));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "not removed yet");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+            }
+        }
     }
 
     /// Waits for the banner of a container that was started; it may also die.
-    pub(crate) async fn boot(&self, what: &'static str, record: &Record) -> Result<(), Error> {
+    pub(crate) async fn boot(
+        &self,
+        run: &mut Run,
+        what: &'static str,
+        record: &Record,
+    ) -> Result<(), Error> {
         let sshd = self.inner.engine.installation.at(record.address, 22);
-        let end = Deadline::now() + BOOT;
-        let mut look = Deadline::now() + LOOK;
+        let end = Instant::now() + BOOT;
+        let mut look = Instant::now() + LOOK;
+        let instance = record.instance();
         loop {
-            if login::banner(sshd, look.min(end)).await {
+            let cancelled = run.cancelled();
+            let spoke = tokio::select! {
+                spoke = login::banner(sshd, look.min(end)) => spoke,
+                () = cancelled => return Err(Error::Cancelled),
+            };
+            if spoke {
                 return Ok(());
             }
-            let state = self.inner.engine.state(&record.instance()).await?;
+            let state = run.insist(|| self.inner.engine.state(&instance)).await?;
             let why = match state {
-                Some(State::Running) if Deadline::now() < end => {
-                    look = Deadline::now() + LOOK;
+                Some(State::Running) if Instant::now() < end => {
+                    look = Instant::now() + LOOK;
                     continue;
                 }
                 Some(State::Running) => {
@@ -218,15 +247,9 @@ impl Containarium {
                 username: record.username.clone(),
                 step: Step::Boot,
                 why,
-                evidence: self.inner.engine.evidence(&record.instance()).await,
+                evidence: self.inner.engine.evidence(&instance).await,
             });
         }
-    }
-
-    /// Why the engine did not make the instance, in our words.
-    async fn not_made(&self, record: &Record, error: Incus) -> Error {
-        let evidence = self.inner.engine.evidence(&record.instance()).await;
-        self.failed_in("create", record, Step::Engine, error, evidence)
     }
 
     /// An engine's failure in a step, unless it has a word of its own.
@@ -249,6 +272,144 @@ impl Containarium {
             other => other,
         }
     }
+}
+
+/// A create, from wherever an earlier daemon left it.
+pub(crate) async fn run(run: &mut Run, notes: Vec<String>) -> Result<(), Error> {
+    let core = run.core.clone();
+    let record = run.known_record()?;
+    if record.phase == Phase::Deleting {
+        // It failed, and the daemon ended before all of it was undone.
+        let error = run.failure().unwrap_or(Error::Overdue);
+        return Err(undo(run, &record, error).await);
+    }
+    match build(run, &record, notes).await {
+        Ok(()) => {
+            // Off the path: from here on it is known as finished even to a store that was lost.
+            core.settle_in(record.id.clone());
+            Ok(())
+        }
+        Err(suspended @ Error::Suspended(_)) => Err(suspended),
+        Err(error) => Err(undo(run, &record, error).await),
+    }
+}
+
+async fn build(run: &mut Run, record: &Record, notes: Vec<String>) -> Result<(), Error> {
+    let core = run.core.clone();
+    if !run.is_done(Step::Make) {
+        run.begin(Step::Make)?;
+        make(run, record).await?;
+        // Noted while it boots.
+        run.begin_anyway(Step::Boot);
+        run.done(Step::Make, |_| Ok(())).await?;
+    } else {
+        run.begin(Step::Boot)?;
+    }
+    core.boot(run, "create", record).await?;
+    run.check()?;
+    let now = clock::now();
+    let record = Record {
+        phase: Phase::Ready,
+        running: true,
+        updated_at: now,
+        ..record.clone()
+    };
+    core.inner.inventory.set(&record.instance(), State::Running);
+    core.inner
+        .inventory
+        .set_login(&record.instance(), Login::Works);
+    run.passed(Step::Boot);
+    run.begin_anyway(Step::Commit);
+    let created = core.created(&record, run.took(), notes);
+    let id = record.id.clone();
+    run.succeed(&created, move |tx| {
+        tx.set_phase(&id, Phase::Ready, now)?;
+        tx.set_running(&id, true)
+    })
+    .await
+}
+
+/// Sees to it that the instance is there and was started; nothing more is known of it then.
+async fn make(run: &mut Run, record: &Record) -> Result<(), Error> {
+    let core = run.core.clone();
+    let (engine, instance) = (&core.inner.engine, record.instance());
+    // Whether something may be there already.
+    let mut unsure = run.is_resumed();
+    let mut prepared = false;
+    let mut tries = 0;
+    loop {
+        if unsure {
+            run.insist(|| engine.settle(&instance)).await?;
+            match run.insist(|| engine.state(&instance)).await? {
+                // It was unpacked before it was started.
+                Some(State::Running) => return Ok(()),
+                None => {}
+                // Nothing tells a whole one from one that Incus had half unpacked when it ended.
+                Some(_) => core.remove_insisting(run, record).await?,
+            }
+        }
+        run.check()?;
+        let turn = tokio::select! {
+            turn = core.inner.starts.acquire() => turn,
+            () = run.cancelled() => return Err(Error::Cancelled),
+        };
+        tries += 1;
+        let refused = match engine.make(record).await {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        // Minutes, in which others may start theirs.
+        drop(turn);
+        // Found out by trying, because mostly it is there.
+        if matches!(refused, Incus::ImageNotProvided(_)) && !prepared {
+            prepared = true;
+            run.extend(PREPARING);
+            let Spec { image, docker, .. } = &record.spec;
+            core.prepared_for(run, &record.username, image, *docker)
+                .await?;
+            continue;
+        }
+        if away(&refused) && tries < TRIES {
+            unsure = true;
+            run.engine_back(&refused.into()).await?;
+            continue;
+        }
+        let evidence = engine.evidence(&instance).await;
+        return Err(core.failed_in("create", record, Step::Make, refused, evidence));
+    }
+}
+
+/// Takes back a create that failed: nothing of it stays. Answers with why it failed.
+async fn undo(run: &mut Run, record: &Record, error: Error) -> Error {
+    let core = run.core.clone();
+    let id = record.id.clone();
+    let now = clock::now();
+    let noted = run.fail_with(&error, move |tx| tx.set_phase(&id, Phase::Deleting, now));
+    if let Err(e) = noted.await {
+        tracing::error!(error = %e, "a failed create is not noted; the reconciler removes it");
+        core.disagree();
+        return error;
+    }
+    let engine = &core.inner.engine;
+    let removed = async {
+        engine.settle(&record.instance()).await?;
+        engine.remove(&record.instance()).await
+    };
+    match removed.await {
+        Ok(()) => {
+            let id = record.id.clone();
+            let forgotten = core.inner.store.write(move |tx| tx.forget(&id));
+            if let Err(e) = forgotten.await {
+                tracing::error!(error = %e, "a failed create is not forgotten yet");
+                core.disagree();
+            }
+        }
+        Err(e) => {
+            tracing::warn!(username = %record.username, error = %e, "not removed yet");
+            core.disagree();
+        }
+    }
+    error
 }
 
 /// Whose the container shall be.

@@ -8,8 +8,8 @@ use std::{
 
 use containarium_contract::State;
 use containarium_incus::{
-    Client, Devices, Error, InstancePost, InstanceState, PoolSpace, Resources, Server, Source,
-    StateChange, StatusCode,
+    Client, Devices, Error, EventType, Events, Instance, InstancePatch, InstancePost,
+    InstanceState, PoolSpace, Resources, Server, Source, StateChange, StatusCode, StorageVolume,
 };
 
 use crate::{
@@ -17,6 +17,11 @@ use crate::{
 };
 
 pub(crate) mod login_keys;
+pub(crate) mod tags;
+
+use tags::ID_TAG;
+
+pub(crate) use tags::Tags;
 
 /// How long Incus may take to make or start an instance.
 const MAKE: Duration = Duration::from_secs(60);
@@ -79,6 +84,14 @@ impl Engine {
     /// Starts a stopped instance.
     pub(crate) async fn start(&self, instance: &str) -> Result<(), Error> {
         self.change(instance, &StateChange::start(), MAKE).await
+    }
+
+    /// The same; that it runs already is success.
+    pub(crate) async fn start_or_running(&self, instance: &str) -> Result<(), Error> {
+        match self.start(instance).await {
+            Err(Error::Running(_)) => Ok(()),
+            other => other,
+        }
     }
 
     /// Asks an instance to shut down, and waits until it has.
@@ -168,13 +181,59 @@ impl Engine {
         }
     }
 
-    /// What every instance is doing, in one call.
-    pub(crate) async fn states(&self) -> Result<HashMap<String, State>, Error> {
-        let all = self.incus.instances().await?;
-        Ok(all
-            .into_iter()
-            .map(|i| (i.name, state(i.status_code)))
-            .collect())
+    /// Every instance of the project, in one call.
+    pub(crate) async fn list(&self) -> Result<Vec<Instance>, Error> {
+        self.incus.instances().await
+    }
+
+    /// The volumes of our project in the pool.
+    pub(crate) async fn volumes(&self) -> Result<Vec<StorageVolume>, Error> {
+        self.incus.storage_volumes(&self.installation.pool).await
+    }
+
+    /// What happens to instances, from now on.
+    pub(crate) async fn events(&self) -> Result<Events, Error> {
+        self.incus.events(&[EventType::Lifecycle]).await
+    }
+
+    /// Waits for what Incus is still doing to an instance, whoever asked for it.
+    pub(crate) async fn settle(&self, instance: &str) -> Result<(), Error> {
+        for operation in self.incus.operations().await? {
+            if operation.instances().any(|name| name == instance) {
+                // How it ended is seen by looking at the instance.
+                match self.incus.wait(&operation, MAKE).await {
+                    Err(away) if crate::operations::away(&away) => return Err(away),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets tags of an instance; an empty value removes one.
+    pub(crate) async fn tag(&self, instance: &str, tags: &[(&str, String)]) -> Result<(), Error> {
+        let set = tags
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.clone()));
+        let patch = InstancePatch {
+            config: set.collect(),
+            ..InstancePatch::default()
+        };
+        match self.incus.patch_instance(instance, &patch).await {
+            // Said of an instance whose disk is full, although it is stored.
+            Err(Error::NoSpace(full)) => {
+                let now = self.incus.instance(instance).await?.value.config;
+                let is = |(key, value): &(&str, String)| {
+                    now.get(*key).map_or("", String::as_str) == value.as_str()
+                };
+                if tags.iter().all(is) {
+                    Ok(())
+                } else {
+                    Err(Error::NoSpace(full))
+                }
+            }
+            other => other,
+        }
     }
 
     /// What an instance is doing and using, in one call; `None` where there is none.
@@ -252,7 +311,8 @@ impl Engine {
     }
 }
 
-fn state(status: StatusCode) -> State {
+/// What a status of Incus is in our words.
+pub(crate) fn state(status: StatusCode) -> State {
     match status {
         StatusCode::STOPPED => State::Stopped,
         StatusCode::RUNNING | StatusCode::READY => State::Running,
@@ -279,7 +339,15 @@ pub(crate) fn instance(installation: &Installation, record: &Record) -> Instance
             ("security.privileged", "false".into()),
             ("security.syscalls.deny", DENIED_CALLS.into()),
             (INSTALL_TAG, installation.id.clone()),
-            ("user.containarium.id", record.id.clone()),
+            (ID_TAG, record.id.clone()),
+            (tags::PHASE, tags::CREATING.to_owned()),
+            // As they were given, for a store that was lost.
+            ("user.containarium.cpu", spec.resources.cpu.to_string()),
+            (
+                "user.containarium.memory",
+                spec.resources.memory.to_string(),
+            ),
+            ("user.containarium.disk", spec.resources.disk.to_string()),
             ("user.containarium.owner", record.owner.to_string()),
             ("user.containarium.image", spec.image.to_string()),
             ("user.containarium.created", record.created_at.to_string()),

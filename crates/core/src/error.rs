@@ -2,12 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use containarium_contract::{ByteSize, Fingerprint, ImageRef, Port, Username};
-
-use crate::{
-    images::ImageError,
-    store::{Step, StoreError},
+use containarium_contract::{
+    ByteSize, Fingerprint, ImageRef, OperationId, OperationState, Port, Username,
 };
+
+use crate::{fault::Fault, images::ImageError, step::Step, store::StoreError};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +92,9 @@ pub enum Error {
     /// A time outside its bounds.
     #[error("`timeout`: {0} is not between 1 and 600 seconds")]
     Timeout(u32),
+    /// A time to wait outside its bounds.
+    #[error("`timeout`: {0} is not between 0 and 120 seconds")]
+    Wait(u32),
     /// No addresses or user ids are left.
     #[error("this server has no address or user id range left for another container")]
     Exhausted,
@@ -173,6 +175,50 @@ pub enum Error {
         /// The last lines of the container's console, where there are any.
         evidence: String,
     },
+    /// The engine does not answer, and so it was not asked.
+    #[error("Incus does not answer")]
+    EngineSilent,
+    /// The daemon takes nothing on any more.
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// The daemon stops in the middle; the next one goes on.
+    #[error("the daemon is stopping; operation {0} goes on when it is back")]
+    Suspended(OperationId),
+    /// Somebody cancelled it.
+    #[error("it was cancelled, and what was begun is undone")]
+    Cancelled,
+    /// Its deadline has passed.
+    #[error("its deadline has passed")]
+    Overdue,
+    /// There is no such operation, or not for this caller.
+    #[error("there is no operation {0}")]
+    NoOperation(OperationId),
+    /// It is over.
+    #[error("operation {id} has {} already", .state.as_str())]
+    OverAlready {
+        /// The operation.
+        id: OperationId,
+        /// How it ended.
+        state: OperationState,
+    },
+    /// There is nothing to bring back.
+    #[error("no deleted container of {0} is kept")]
+    NothingDeleted(Username),
+    /// The name of what is to be brought back is taken.
+    #[error("the name of the deleted container is taken: {} exists", .0.container_name())]
+    NameTakenAgain(Username),
+    /// Neither all nor some, or both.
+    #[error("`instances`: name those to adopt, or say `all`, not both")]
+    AdoptWhat,
+    /// There is no such unclaimed container.
+    #[error("there is no unclaimed container `{0}`")]
+    NotUnclaimed(String),
+    /// The engine does not have it.
+    #[error("{} is gone: Incus does not have it", .0.container_name())]
+    Lost(Username),
+    /// It was told already, when it happened.
+    #[error("{}", .0.error)]
+    Failed(Fault),
     /// The engine failed in a way that has no word of its own.
     #[error("the engine failed: {0}")]
     Engine(#[source] containarium_incus::Error),

@@ -25,6 +25,7 @@ pub(crate) use prepare::{Prepared, Wish, prepare};
 pub(crate) use pull::pull;
 pub use recipe::prepared_properties;
 pub use remotes::{NotARemote, Remote, Remotes};
+pub(crate) use serve::{run_delete, run_prepare};
 pub(crate) use shelf::{Shelf, alias, base_alias};
 pub(crate) use sweep::sweep;
 pub(crate) use turn::Turn;

@@ -1,6 +1,9 @@
 //! What `init` decided, once, about where containers live.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, SocketAddrV4},
+};
 
 use containarium_contract::{ImageRef, Username};
 use serde::{Deserialize, Serialize};
@@ -80,7 +83,11 @@ impl Installation {
 
     /// The first free address after `last`: an address rests before somebody else gets it, so
     /// that a laptop does not meet another host key under an address it knows.
-    pub fn free_address(&self, taken: &[Ipv4Addr], last: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
+    pub fn free_address(
+        &self,
+        taken: &HashSet<Ipv4Addr>,
+        last: Option<Ipv4Addr>,
+    ) -> Option<Ipv4Addr> {
         let first = last.map_or(0, |last| self.number(last).wrapping_add(1) % self.hosts());
         (0..self.hosts())
             .map(|n| self.address(first + n))
@@ -88,7 +95,7 @@ impl Installation {
     }
 
     /// The first user id of the lowest free range.
-    pub fn free_uids(&self, taken: &[u32]) -> Option<u32> {
+    pub fn free_uids(&self, taken: &HashSet<u32>) -> Option<u32> {
         (0..self.uid_ranges)
             .map(|n| self.uid_first + n * UIDS)
             .find(|base| !taken.contains(base))
@@ -143,26 +150,32 @@ mod tests {
     fn addresses_go_round_and_skip_what_is_taken() {
         let here = installation();
         let at = |c, d| Ipv4Addr::new(10, 90, c, d);
-        assert_eq!(here.free_address(&[], None), Some(at(0, 10)));
+        assert_eq!(here.free_address(&[].into(), None), Some(at(0, 10)));
         assert_eq!(
-            here.free_address(&[at(0, 11)], Some(at(0, 10))),
+            here.free_address(&[at(0, 11)].into(), Some(at(0, 10))),
             Some(at(0, 12))
         );
-        assert_eq!(here.free_address(&[], Some(at(127, 255))), Some(at(0, 10)));
+        assert_eq!(
+            here.free_address(&[].into(), Some(at(127, 255))),
+            Some(at(0, 10))
+        );
     }
 
     #[test]
     fn ranges_end() {
         let here = installation();
-        assert_eq!(here.free_uids(&[1_000_000]), Some(1_065_536));
-        assert_eq!(here.free_uids(&[1_000_000, 1_065_536, 1_131_072]), None);
+        assert_eq!(here.free_uids(&[1_000_000].into()), Some(1_065_536));
+        assert_eq!(
+            here.free_uids(&[1_000_000, 1_065_536, 1_131_072].into()),
+            None
+        );
     }
 
     proptest! {
         #[test]
         fn every_address_is_inside_and_free(taken in proptest::collection::vec(0_u32..40_000, 0..50), last in 0_u32..40_000) {
             let here = installation();
-            let taken: Vec<_> = taken.into_iter().map(|n| here.address(n)).collect();
+            let taken: HashSet<_> = taken.into_iter().map(|n| here.address(n)).collect();
             let free = here.free_address(&taken, Some(here.address(last))).unwrap();
             prop_assert!(!taken.contains(&free));
             prop_assert_eq!(&free.octets()[..2], &[10, 90]);

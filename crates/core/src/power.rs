@@ -1,99 +1,93 @@
 //! Starting and stopping a container.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use containarium_contract::{ContainerChanged, Effect, StartContainer, State, StopContainer};
+use containarium_contract::{ContainerChanged, Effect, Exit, StartContainer, State, StopContainer};
 
 use crate::{
-    Containarium, Error, Principal, Record,
-    containarium::{now, shown},
-    store::Step,
+    Asked, Begun, Containarium, Error, Record, clock,
+    delete::requested,
+    inventory::Login,
+    operations::{Plan, Run},
+    step::Step,
+    work::Work,
 };
 
 /// The first try of a stop. One sent while the container boots is lost without a word, so a
 /// second one follows.
 const FIRST_TRY: Duration = Duration::from_secs(5);
+/// How long a start, or a stop beside its own timeout, may take, engine away and all.
+const WITHIN: Duration = Duration::from_secs(5 * 60);
 
 impl Containarium {
     /// Starts a container; answers when a login would work.
     pub async fn start(
         &self,
-        who: &Principal,
+        asked: impl Into<Asked>,
         request: StartContainer,
     ) -> Result<ContainerChanged, Error> {
-        let username = request.username;
-        self.change_ready(who, Effect::Write, username, async |this, record| {
-            let name = record.username.container_name();
-            let instance = record.instance();
-            let state = shown(&record, this.inner.engine.state(&instance).await?);
-            if state == State::Running {
-                return Ok(this.changed(record, state, format!("{name} is running already.")));
-            }
-            let _turn = this.inner.starts.acquire().await;
-            let started = match state {
-                State::Frozen => this.inner.engine.thaw(&instance).await,
-                State::Creating
-                | State::Running
-                | State::Stopped
-                | State::Starting
-                | State::Stopping
-                | State::Error
-                | State::Deleting
-                | State::Deleted => this.inner.engine.start(&instance).await,
-            };
-            if let Err(e) = started {
-                let evidence = this.inner.engine.evidence(&instance).await;
-                return Err(this.failed_in("start", &record, Step::Engine, e, evidence));
-            }
-            this.boot("start", &record).await?;
-            this.touched(record, State::Running, format!("{name} is running."))
-                .await
-        })
-        .await
+        self.done(self.begin_start(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_start(
+        &self,
+        asked: Asked,
+        request: StartContainer,
+    ) -> Result<Begun<StartContainer>, Error> {
+        let who = asked.who.clone();
+        let judged = async {
+            let record = self.find_ready(&who, Effect::Write, &request.username)?;
+            Ok(plan(&record, Work::Start, WITHIN))
+        };
+        self.begin(asked, &request, judged, |_, _| Ok(())).await
     }
 
     /// Stops a container.
     pub async fn stop(
         &self,
-        who: &Principal,
+        asked: impl Into<Asked>,
         request: StopContainer,
     ) -> Result<ContainerChanged, Error> {
+        self.done(self.begin_stop(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_stop(
+        &self,
+        asked: Asked,
+        request: StopContainer,
+    ) -> Result<Begun<StopContainer>, Error> {
         if !(1..=600).contains(&request.timeout) {
             return Err(Error::Timeout(request.timeout));
         }
-        let username = request.username;
-        self.change_ready(who, Effect::Write, username, async move |this, record| {
-            let name = record.username.container_name();
-            let state = shown(&record, this.inner.engine.state(&record.instance()).await?);
-            if state == State::Stopped {
-                return Ok(this.changed(record, state, format!("{name} is stopped already.")));
-            }
-            let ending = this.inner.tunnels.ending(&record);
-            if request.force {
-                let killed = this.inner.engine.kill(&record.instance()).await;
-                killed.map_err(|e| this.not_stopped(&record, e))?;
-            } else {
-                let timeout = Duration::from_secs(request.timeout.into());
-                this.shut_down(&record, state, timeout).await?;
-            }
-            ending.done("stopped");
-            this.touched(record, State::Stopped, format!("{name} is stopped."))
-                .await
-        })
-        .await
+        let who = asked.who.clone();
+        let judged = async {
+            let record = self.find_ready(&who, Effect::Write, &request.username)?;
+            let within = WITHIN + Duration::from_secs(request.timeout.into());
+            let work = Work::Stop {
+                force: request.force,
+                timeout: request.timeout,
+            };
+            Ok(plan(&record, work, within))
+        };
+        self.begin(asked, &request, judged, |_, _| Ok(())).await
     }
 
     /// Asks the container to shut down, twice if there is time.
     async fn shut_down(
         &self,
+        run: &mut Run,
         record: &Record,
-        state: State,
+        state: Option<State>,
         timeout: Duration,
     ) -> Result<(), Error> {
-        let instance = record.instance();
-        if state == State::Frozen {
+        let (engine, instance) = (&self.inner.engine, record.instance());
+        if state == Some(State::Frozen) {
             // Asked while frozen it never hears, and Incus then shows it as running for good.
-            let thawed = self.inner.engine.thaw(&instance).await;
+            let thawed = run.insist(|| engine.thaw(&instance)).await;
             thawed.map_err(|e| self.not_stopped(record, e))?;
         }
         let first = timeout.min(FIRST_TRY);
@@ -101,13 +95,15 @@ impl Containarium {
             if within.is_zero() {
                 break;
             }
-            match self.inner.engine.stop(&instance, within).await {
+            match engine.stop(&instance, within).await {
                 Ok(()) | Err(containarium_incus::Error::Stopped(_)) => return Ok(()),
                 Err(e) => tracing::debug!(%instance, error = %e, "did not shut down"),
             }
-            if self.inner.engine.state(&instance).await? == Some(State::Stopped) {
+            let state = run.insist(|| engine.state(&instance)).await?;
+            if state == Some(State::Stopped) {
                 return Ok(());
             }
+            run.check()?;
         }
         Err(Error::StillRunning {
             username: record.username.clone(),
@@ -116,31 +112,224 @@ impl Containarium {
     }
 
     fn not_stopped(&self, record: &Record, error: containarium_incus::Error) -> Error {
-        self.failed_in("stop", record, Step::Engine, error, String::new())
+        self.failed_in("stop", record, Step::Stop, error, String::new())
     }
 
-    async fn touched(
+    /// The answer of a change of state.
+    pub(crate) fn changed(
         &self,
-        record: Record,
+        record: &Record,
         state: State,
         message: String,
-    ) -> Result<ContainerChanged, Error> {
-        let now = now();
-        self.inner.store.touch(&record.id, now).await?;
-        Ok(self.changed(
-            Record {
-                updated_at: now,
-                ..record
-            },
-            state,
-            message,
-        ))
-    }
-
-    fn changed(&self, record: Record, state: State, message: String) -> ContainerChanged {
+    ) -> ContainerChanged {
         ContainerChanged {
             message,
-            container: self.view(&record, Some(state)),
+            container: self.view(record, Some(state)),
         }
     }
+}
+
+fn plan(record: &Arc<Record>, work: Work, within: Duration) -> Plan {
+    Plan {
+        target: record.username.to_string(),
+        container: Some(record.id.clone()),
+        owner: Some(record.owner.clone()),
+        work,
+        within,
+    }
+}
+
+/// A start, from wherever an earlier daemon left it.
+pub(crate) async fn run_start(run: &mut Run) -> Result<(), Error> {
+    let core = run.core.clone();
+    let record = run.known_record()?;
+    let name = record.username.container_name();
+    let instance = record.instance();
+    let state = run.insist(|| core.inner.engine.state(&instance)).await?;
+    let login = core
+        .inner
+        .inventory
+        .state(&instance)
+        .map(|(_, login)| login);
+    if state == Some(State::Running) && login == Some(Login::Works) && !run.is_resumed() {
+        return conclude(
+            run,
+            &record,
+            State::Running,
+            format!("{name} is running already."),
+            None,
+        )
+        .await;
+    }
+    bring_up(run, "start", &record).await?;
+    conclude(
+        run,
+        &record,
+        State::Running,
+        format!("{name} is running."),
+        None,
+    )
+    .await
+}
+
+/// Starts or thaws it, whatever it is doing, and waits until a login works.
+pub(crate) async fn bring_up(
+    run: &mut Run,
+    what: &'static str,
+    record: &Record,
+) -> Result<(), Error> {
+    let core = run.core.clone();
+    let (engine, instance) = (&core.inner.engine, record.instance());
+    run.begin(Step::Start)?;
+    run.insist(|| engine.settle(&instance)).await?;
+    let turn = tokio::select! {
+        turn = core.inner.starts.acquire() => turn,
+        () = run.cancelled() => return Err(Error::Cancelled),
+    };
+    let started = match run.insist(|| engine.state(&instance)).await? {
+        Some(State::Running) => Ok(()),
+        Some(State::Frozen) => run.insist(|| engine.thaw(&instance)).await,
+        None => return Err(Error::Lost(record.username.clone())),
+        Some(
+            State::Creating
+            | State::Stopped
+            | State::Starting
+            | State::Stopping
+            | State::Error
+            | State::Deleting
+            | State::Deleted,
+        ) => run.insist(|| engine.start_or_running(&instance)).await,
+    };
+    if let Err(e) = started {
+        let evidence = engine.evidence(&instance).await;
+        return Err(core.failed_in(what, record, Step::Start, e, evidence));
+    }
+    core.inner.inventory.set(&instance, State::Running);
+    run.done(Step::Start, |_| Ok(())).await?;
+    run.begin_anyway(Step::Boot);
+    let booted = core.boot(run, what, record).await;
+    drop(turn);
+    if let Err(error) = booted {
+        return Err(not_up(run, record, error).await);
+    }
+    core.inner.inventory.set_login(&instance, Login::Works);
+    run.passed(Step::Boot);
+    core.sample(record);
+    Ok(())
+}
+
+/// What is so where a container was started and is not up: one that nobody wants any more is
+/// stopped again, one that died is in error.
+async fn not_up(run: &mut Run, record: &Record, error: Error) -> Error {
+    let core = run.core.clone();
+    let instance = record.instance();
+    match &error {
+        Error::Cancelled => {
+            if let Err(e) = core.inner.engine.kill(&instance).await {
+                tracing::warn!(error = %e, "a start that was cancelled is not undone");
+            } else {
+                core.inner.inventory.set(&instance, State::Stopped);
+            }
+        }
+        Error::Step { why, evidence, .. } => {
+            let died = core.inner.engine.state(&instance).await.ok().flatten();
+            if died == Some(State::Stopped) {
+                core.inner.inventory.set(&instance, State::Stopped);
+                let exit = Exit {
+                    detail: format!("{}: {why}", record.username.container_name()),
+                    reason: containarium_contract::ExitReason::Guest,
+                    actor: None,
+                    console: Some(evidence.clone()).filter(|text| !text.is_empty()),
+                    ..requested(run, record, "started")
+                };
+                let (id, fault) = (record.id.clone(), exit.detail.clone());
+                let noted = run.note(move |tx| tx.set_exit(&id, &exit, Some(&fault)));
+                if let Err(e) = noted.await {
+                    tracing::error!(error = %e, "how a container died is not noted");
+                }
+            } else {
+                core.inner.inventory.set_login(&instance, Login::Silent);
+            }
+        }
+        _ => {}
+    }
+    error
+}
+
+/// A stop, from wherever an earlier daemon left it.
+pub(crate) async fn run_stop(run: &mut Run, force: bool, timeout: u32) -> Result<(), Error> {
+    let core = run.core.clone();
+    let record = run.known_record()?;
+    let name = record.username.container_name();
+    let (engine, instance) = (&core.inner.engine, record.instance());
+    run.insist(|| engine.settle(&instance)).await?;
+    let state = run.insist(|| engine.state(&instance)).await?;
+    if state.is_none() {
+        return Err(Error::Lost(record.username.clone()));
+    }
+    if state == Some(State::Stopped) && !run.is_resumed() {
+        return conclude(
+            run,
+            &record,
+            State::Stopped,
+            format!("{name} is stopped already."),
+            None,
+        )
+        .await;
+    }
+    run.begin(Step::Stop)?;
+    let ending = core.inner.tunnels.ending(&record);
+    if state != Some(State::Stopped) {
+        if force {
+            let killed = run.insist(|| engine.kill(&instance)).await;
+            killed.map_err(|e| core.not_stopped(&record, e))?;
+        } else {
+            let timeout = Duration::from_secs(timeout.into());
+            core.shut_down(run, &record, state, timeout).await?;
+        }
+    }
+    core.inner.inventory.set(&instance, State::Stopped);
+    ending.done("stopped");
+    run.passed(Step::Stop);
+    let exit = requested(run, &record, "stopped");
+    conclude(
+        run,
+        &record,
+        State::Stopped,
+        format!("{name} is stopped."),
+        Some(exit),
+    )
+    .await
+}
+
+async fn conclude(
+    run: &mut Run,
+    record: &Record,
+    state: State,
+    message: String,
+    exit: Option<Exit>,
+) -> Result<(), Error> {
+    let core = run.core.clone();
+    run.begin_anyway(Step::Commit);
+    let now = clock::now();
+    let shown = Record {
+        updated_at: now,
+        running: state == State::Running,
+        fault: None,
+        exit: exit.clone().or_else(|| record.exit.clone()),
+        ..record.clone()
+    };
+    let answer = core.changed(&shown, state, message);
+    let id = record.id.clone();
+    run.succeed(&answer, move |tx| {
+        match exit {
+            Some(exit) => tx.set_exit(&id, &exit, None)?,
+            None => {
+                tx.set_running(&id, state == State::Running)?;
+                tx.set_fault(&id, None)?;
+            }
+        }
+        tx.touch(&id, now)
+    })
+    .await
 }

@@ -1,20 +1,23 @@
-//! Reading: containers, what they use, and the host. While the engine is away, what the store
-//! knows is still told.
+//! Reading: containers, what they use, and the host. Containers are told from memory, whether the
+//! engine is there or not; what is measured is asked of it.
 
 use std::{
+    collections::BTreeMap,
     fs,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use containarium_contract::{
     Container, ContainerAnswer, ContainerList, Effect, EngineHealth, GetContainer, GetMetrics,
     HostEngine, ListContainers, Metrics, MetricsAnswer, Network, State, SystemInfo,
-    SystemInfoAnswer,
+    SystemInfoAnswer, Username,
 };
 use containarium_incus::InstanceState;
 
 use crate::{
-    Containarium, Decision, Error, Principal, Record, access::decide, containarium::shown,
+    Containarium, Decision, Error, Principal, Record, access::decide, clock, store::Phase,
+    watch::no_login,
 };
 
 impl Containarium {
@@ -24,18 +27,7 @@ impl Containarium {
         who: &Principal,
         request: ListContainers,
     ) -> Result<ContainerList, Error> {
-        let records = self.visible(who).await?;
-        let (states, engine) = match self.inner.engine.states().await.map_err(Error::from) {
-            Ok(states) => (Some(states), EngineHealth::Ok),
-            Err(Error::EngineAway(_)) if request.state.is_none() => {
-                (None, EngineHealth::Unreachable)
-            }
-            Err(other) => return Err(other),
-        };
-        let state = |record: &Record| {
-            let states = states.as_ref()?;
-            Some(shown(record, states.get(&record.instance()).copied()))
-        };
+        let engine = self.health();
         let labelled =
             |record: &Record| {
                 request.label.as_ref().is_none_or(|wanted| {
@@ -44,24 +36,31 @@ impl Containarium {
                     })
                 })
             };
-        let all: Vec<Container> = records
-            .iter()
+        let matching: Vec<(Arc<Record>, Option<State>)> = self
+            .sought(request.state)
+            .into_iter()
+            .filter(|r| decide(who, Effect::Read, &r.owner) == Decision::Allow)
             .filter(|r| request.owner.as_ref().is_none_or(|owner| r.owner == *owner))
             .filter(|r| labelled(r))
-            .map(|r| self.view(r, state(r)))
-            .filter(|c| request.state.is_none() || c.state == request.state)
+            .map(|r| {
+                let state = self.shown(&r);
+                (r, state)
+            })
+            .filter(|(_, state)| request.state.is_none() || *state == request.state)
             .collect();
-        let total_count = all.len() as u64;
-        let after = |c: &Container| {
-            request
-                .cursor
-                .as_ref()
-                .is_none_or(|last| c.username > *last)
+        let total_count = matching.len() as u64;
+        let after = |record: &Record| {
+            let cursor = request.cursor.as_ref();
+            cursor.is_none_or(|last| record.username > *last)
         };
-        let mut containers: Vec<Container> = all.into_iter().filter(after).collect();
         let limit = request.limit.map_or(usize::MAX, |limit| limit as usize);
-        let more = containers.len() > limit;
-        containers.truncate(limit);
+        let mut rest = matching.iter().filter(|(record, _)| after(record));
+        let containers: Vec<Container> = rest
+            .by_ref()
+            .take(limit)
+            .map(|(record, state)| self.view(record, *state))
+            .collect();
+        let more = rest.next().is_some();
         let next_cursor = containers
             .last()
             .filter(|_| more)
@@ -74,43 +73,53 @@ impl Containarium {
         })
     }
 
+    /// Those that hold their name; or the deleted ones, where those are sought, each name's last.
+    fn sought(&self, state: Option<State>) -> Vec<Arc<Record>> {
+        if state != Some(State::Deleted) {
+            return self.inner.store.containers();
+        }
+        let mut deleted: BTreeMap<Username, Arc<Record>> = BTreeMap::new();
+        for record in self.inner.store.all_containers() {
+            if record.phase != Phase::Deleted {
+                continue;
+            }
+            let known = deleted.get(&record.username);
+            if known.is_none_or(|known| known.kept_until < record.kept_until) {
+                deleted.insert(record.username.clone(), record);
+            }
+        }
+        deleted.into_values().collect()
+    }
+
     /// One container and what it uses.
     pub async fn get(
         &self,
         who: &Principal,
         request: GetContainer,
     ) -> Result<ContainerAnswer, Error> {
-        let record = self.find(who, Effect::Read, &request.username).await?;
-        match self
-            .inner
-            .engine
-            .usage(&record.instance())
-            .await
-            .map_err(Error::from)
-        {
-            Ok(found) => Ok(ContainerAnswer {
-                container: self.view(
-                    &record,
-                    Some(shown(&record, found.as_ref().map(|(state, _)| *state))),
-                ),
-                metrics: found.map(|(_, usage)| metrics(&record, &usage)),
-                engine: EngineHealth::Ok,
-            }),
-            Err(Error::EngineAway(_)) => Ok(ContainerAnswer {
-                container: self.view(&record, None),
-                metrics: None,
-                engine: EngineHealth::Unreachable,
-            }),
-            Err(other) => Err(other),
-        }
+        let record = self.find(who, Effect::Read, &request.username)?;
+        let engine = self.health();
+        let metrics = match engine {
+            EngineHealth::Ok if record.phase == Phase::Ready => self.last_sample(&record).await,
+            EngineHealth::Ok | EngineHealth::Unreachable => None,
+        };
+        Ok(ContainerAnswer {
+            container: self.view(&record, self.shown(&record)),
+            metrics,
+            engine,
+        })
     }
 
     /// What every container that `who` may see uses.
     pub async fn list_metrics(&self, who: &Principal) -> Result<MetricsAnswer, Error> {
-        let records = self.visible(who).await?;
+        self.engine_answers()?;
         let usages = self.inner.engine.usages().await?;
-        let metrics = records
+        let metrics = self
+            .inner
+            .store
+            .containers()
             .iter()
+            .filter(|record| decide(who, Effect::Read, &record.owner) == Decision::Allow)
             .filter_map(|record| Some(metrics(record, usages.get(&record.instance())?)))
             .collect();
         Ok(MetricsAnswer {
@@ -125,7 +134,8 @@ impl Containarium {
         who: &Principal,
         request: GetMetrics,
     ) -> Result<MetricsAnswer, Error> {
-        let record = self.find(who, Effect::Read, &request.username).await?;
+        let record = self.find(who, Effect::Read, &request.username)?;
+        self.engine_answers()?;
         let usage = self.inner.engine.usage(&record.instance()).await?;
         let metrics = usage
             .iter()
@@ -139,14 +149,7 @@ impl Containarium {
 
     /// The host and what runs on it.
     pub async fn system_info(&self) -> Result<SystemInfoAnswer, Error> {
-        let records = self.inner.store.containers().await?;
-        let engine = &self.inner.engine;
-        let asked = tokio::try_join!(
-            engine.server(),
-            engine.states(),
-            engine.resources(),
-            engine.space()
-        );
+        let records = self.inner.store.containers();
         let mut info = SystemInfo {
             incus_version: None,
             engine: HostEngine::Unreachable,
@@ -164,12 +167,21 @@ impl Containarium {
             available_disk_bytes: None,
             uptime_seconds: uptime(),
         };
+        if self.inner.inventory.is_listed() {
+            let count = |wanted| {
+                let state = |r: &Record| self.shown(r);
+                Some(records.iter().filter(|r| state(r) == Some(wanted)).count() as u64)
+            };
+            info.containers_running = count(State::Running);
+            info.containers_stopped = count(State::Stopped);
+        }
+        if self.health() == EngineHealth::Unreachable {
+            return Ok(SystemInfoAnswer { info });
+        }
+        let engine = &self.inner.engine;
+        let asked = tokio::try_join!(engine.server(), engine.resources(), engine.space());
         match asked.map_err(Error::from) {
-            Ok((server, states, resources, space)) => {
-                let count = |wanted| {
-                    let state = |r: &Record| shown(r, states.get(&r.instance()).copied());
-                    Some(records.iter().filter(|r| state(r) == wanted).count() as u64)
-                };
+            Ok((server, resources, space)) => {
                 let host = server.environment;
                 info.engine = if self.is_simulated() {
                     HostEngine::Sim
@@ -180,23 +192,15 @@ impl Containarium {
                 info.os = Some(format!("{} {}", host.os_name, host.os_version));
                 info.kernel_version = Some(host.kernel_version);
                 info.hostname = Some(host.server_name);
-                info.containers_running = count(State::Running);
-                info.containers_stopped = count(State::Stopped);
                 info.total_cpus = Some(resources.cpu.total);
                 info.total_memory_bytes = Some(resources.memory.total);
                 info.total_disk_bytes = Some(space.total);
                 info.available_disk_bytes = Some(space.total.saturating_sub(space.used));
             }
-            Err(Error::EngineAway(_)) => {}
+            Err(Error::EngineAway(_)) => self.inner.inventory.silent(),
             Err(other) => return Err(other),
         }
         Ok(SystemInfoAnswer { info })
-    }
-
-    async fn visible(&self, who: &Principal) -> Result<Vec<Record>, Error> {
-        let mut records = self.inner.store.containers().await?;
-        records.retain(|record| decide(who, Effect::Read, &record.owner) == Decision::Allow);
-        Ok(records)
     }
 
     /// What callers see of a container.
@@ -220,14 +224,28 @@ impl Containarium {
             labels: spec.labels,
             image: spec.image,
             docker_enabled: spec.docker,
-            detail: None,
-            last_exit: None,
-            deleted_until: None,
+            detail: self.detail(record, state),
+            last_exit: record.exit.clone(),
+            deleted_until: record.kept_until.map(clock::rfc3339_of),
         }
+    }
+
+    /// Why its state is what it is, where there is more to say.
+    fn detail(&self, record: &Record, state: Option<State>) -> Option<String> {
+        if record.phase != Phase::Ready || state != Some(State::Error) {
+            return None;
+        }
+        let seen = self.inner.inventory.state(&record.instance());
+        Some(match (seen, &record.fault) {
+            (None, _) => Error::Lost(record.username.clone()).to_string(),
+            (Some((State::Running, _)), _) => no_login(record),
+            (Some(_), Some(fault)) => fault.clone(),
+            (Some(_), None) => "Incus says that something is wrong with it".to_owned(),
+        })
     }
 }
 
-fn metrics(record: &Record, usage: &InstanceState) -> Metrics {
+pub(crate) fn metrics(record: &Record, usage: &InstanceState) -> Metrics {
     // Of a stopped container Incus answers zeros that mean "there is nothing to measure".
     let runs = usage.pid != 0;
     let link = usage.network.get("eth0").filter(|_| runs);

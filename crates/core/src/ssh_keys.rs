@@ -5,18 +5,24 @@
 //! force after that; one that is removed is out of force first. Where a change breaks off in
 //! between, the same change again completes it.
 
+use std::time::Duration;
+
 use containarium_contract::{
-    AddSshKey, CreateContainer, Effect, ListSshKeys, RemoveSshKey, SshKey, SshKeyList,
+    AddSshKey, CreateContainer, Effect, Fingerprint, ListSshKeys, RemoveSshKey, SshKey, SshKeyList,
     SshKeysChanged, SshPublicKey, State,
 };
 
 use crate::{
-    Containarium, Error, Principal, Record,
-    containarium::now,
+    Asked, Begun, Containarium, Error, Principal, Record, clock,
     engine::login_keys::NotWritten,
-    store::{Spec, Step},
+    operations::{Plan, Run},
+    step::Step,
+    store::Spec,
+    work::Work,
 };
 
+/// How long a change of keys may take.
+const WITHIN: Duration = Duration::from_secs(5 * 60);
 /// The most keys of one container.
 const MOST: usize = 100;
 
@@ -51,101 +57,64 @@ impl Containarium {
         who: &Principal,
         request: ListSshKeys,
     ) -> Result<SshKeyList, Error> {
-        let record = self.find(who, Effect::Read, &request.username).await?;
+        let record = self.find(who, Effect::Read, &request.username)?;
         Ok(SshKeyList {
             ssh_keys: shown(&record.spec.ssh_keys),
         })
     }
 
-    /// Lets one more key log in. One that may already is written again: that mends what a change
-    /// that broke off left, and what was removed inside.
+    /// Lets one more key log in. One that may already is written again: that mends what was removed
+    /// inside.
     pub async fn add_ssh_key(
         &self,
-        who: &Principal,
+        asked: impl Into<Asked>,
         request: AddSshKey,
     ) -> Result<SshKeysChanged, Error> {
-        let AddSshKey { username, key } = request;
-        self.change_ready(who, Effect::Write, username, async move |this, record| {
-            let before = &record.spec.ssh_keys;
-            let known = before.iter().any(|k| k.fingerprint() == key.fingerprint());
-            if !known && before.len() >= MOST {
-                return Err(too_many(record.username));
-            }
-            let when = this.login_with_keys(&record).await?;
-            let name = record.username.container_name();
-            let added = key.fingerprint().clone();
-            let mut keys = before.clone();
-            if !known {
-                keys.push(key);
-                this.note_keys(&record, &keys).await?;
-            }
-            let instance = record.instance();
-            if let Err(why) = this.inner.engine.put_login_keys(&instance, &keys).await {
-                let in_force = matches!(why, NotWritten::Unknown(_));
-                if !known && !in_force {
-                    this.note_keys(&record, before).await?;
-                }
-                return Err(this.not_written(&record, why));
-            }
-            this.tag_keys(&record, &keys).await?;
-            let message = if known {
-                format!("{added} may log in to {name} already.")
-            } else {
-                format!("{added} may log in to {name}{when}.")
-            };
-            Ok(changed(message, &keys))
-        })
-        .await
+        self.done(self.begin_add_ssh_key(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_add_ssh_key(
+        &self,
+        asked: Asked,
+        request: AddSshKey,
+    ) -> Result<Begun<AddSshKey>, Error> {
+        let who = asked.who.clone();
+        let judged = async {
+            let record = self.find_ready(&who, Effect::Write, &request.username)?;
+            let key = request.key.clone();
+            Ok(plan(&record, Work::AddSshKey { key }))
+        };
+        self.begin(asked, &request, judged, |_, _| Ok(())).await
     }
 
     /// Stops a key from logging in.
     pub async fn remove_ssh_key(
         &self,
-        who: &Principal,
+        asked: impl Into<Asked>,
         request: RemoveSshKey,
     ) -> Result<SshKeysChanged, Error> {
-        let RemoveSshKey {
-            username,
-            fingerprint,
-            force,
-        } = request;
-        self.change_ready(who, Effect::Write, username, async move |this, record| {
-            let before = &record.spec.ssh_keys;
-            let mut keys = before.clone();
-            keys.retain(|key| *key.fingerprint() != fingerprint);
-            if keys.len() == before.len() {
-                return Err(Error::NoSuchKey {
-                    username: record.username,
-                    fingerprint,
-                    there: before.iter().map(|k| k.fingerprint().clone()).collect(),
-                });
-            }
-            if keys.is_empty() && !force {
-                return Err(Error::LastKey {
-                    username: record.username,
-                    fingerprint,
-                });
-            }
-            this.login_with_keys(&record).await?;
-            let written = this
-                .inner
-                .engine
-                .put_login_keys(&record.instance(), &keys)
-                .await;
-            written.map_err(|why| this.not_written(&record, why))?;
-            this.tag_keys(&record, &keys).await?;
-            this.note_keys(&record, &keys).await?;
-            let mut message = format!(
-                "{fingerprint} no longer logs in to {}. Sessions that are open stay open, and \
-                 ~/.ssh/authorized_keys inside is left as its user made it.",
-                record.username.container_name()
-            );
-            if keys.is_empty() {
-                message += " It was the last key that Containarium manages.";
-            }
-            Ok(changed(message, &keys))
-        })
-        .await
+        self.done(self.begin_remove_ssh_key(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_remove_ssh_key(
+        &self,
+        asked: Asked,
+        request: RemoveSshKey,
+    ) -> Result<Begun<RemoveSshKey>, Error> {
+        let who = asked.who.clone();
+        let judged = async {
+            let record = self.find_ready(&who, Effect::Write, &request.username)?;
+            let work = Work::RemoveSshKey {
+                fingerprint: request.fingerprint.clone(),
+                force: request.force,
+            };
+            Ok(plan(&record, work))
+        };
+        self.begin(asked, &request, judged, |_, _| Ok(())).await
     }
 
     /// Whether a change of keys comes to sshd at all, and when, in words.
@@ -174,14 +143,6 @@ impl Containarium {
         })
     }
 
-    async fn note_keys(&self, record: &Record, keys: &[SshPublicKey]) -> Result<(), Error> {
-        let spec = Spec {
-            ssh_keys: keys.to_vec(),
-            ..record.spec.clone()
-        };
-        Ok(self.inner.store.set_spec(&record.id, &spec, now()).await?)
-    }
-
     async fn tag_keys(&self, record: &Record, keys: &[SshPublicKey]) -> Result<(), Error> {
         let instance = record.instance();
         let tagged = self.inner.engine.tag_login_keys(&instance, keys).await;
@@ -201,7 +162,115 @@ impl Containarium {
     }
 
     fn keys_failed(&self, record: &Record, error: containarium_incus::Error) -> Error {
-        self.failed_in("change of keys", record, Step::Engine, error, String::new())
+        self.failed_in("change of keys", record, Step::Write, error, String::new())
+    }
+}
+
+/// Another key, from wherever an earlier daemon left it.
+pub(crate) async fn run_add(run: &mut Run, key: SshPublicKey) -> Result<(), Error> {
+    let core = run.core.clone();
+    let record = run.known_record()?;
+    let before = &record.spec.ssh_keys;
+    let known = before.iter().any(|k| k.fingerprint() == key.fingerprint());
+    if !known && before.len() >= MOST {
+        return Err(too_many(record.username.clone()));
+    }
+    run.begin(Step::Write)?;
+    let when = core.login_with_keys(&record).await?;
+    let name = record.username.container_name();
+    let added = key.fingerprint().clone();
+    let mut keys = before.clone();
+    if !known {
+        keys.push(key);
+        note_keys(run, &record, &keys).await?;
+    }
+    let instance = record.instance();
+    if let Err(why) = core.inner.engine.put_login_keys(&instance, &keys).await {
+        let in_force = matches!(why, NotWritten::Unknown(_));
+        if !known && !in_force {
+            note_keys(run, &record, before).await?;
+        }
+        return Err(core.not_written(&record, why));
+    }
+    core.tag_keys(&record, &keys).await?;
+    run.passed(Step::Write);
+    run.begin_anyway(Step::Commit);
+    let message = if known && !run.is_resumed() {
+        format!("{added} may log in to {name} already.")
+    } else {
+        format!("{added} may log in to {name}{when}.")
+    };
+    run.succeed(&changed(message, &keys), |_| Ok(())).await
+}
+
+/// A key less, from wherever an earlier daemon left it.
+pub(crate) async fn run_remove(
+    run: &mut Run,
+    fingerprint: Fingerprint,
+    force: bool,
+) -> Result<(), Error> {
+    let core = run.core.clone();
+    let record = run.known_record()?;
+    let before = &record.spec.ssh_keys;
+    let mut keys = before.clone();
+    keys.retain(|key| *key.fingerprint() != fingerprint);
+    if keys.len() == before.len() && !run.is_resumed() {
+        return Err(Error::NoSuchKey {
+            username: record.username.clone(),
+            fingerprint,
+            there: before.iter().map(|k| k.fingerprint().clone()).collect(),
+        });
+    }
+    if keys.is_empty() && !force {
+        return Err(Error::LastKey {
+            username: record.username.clone(),
+            fingerprint,
+        });
+    }
+    run.begin(Step::Write)?;
+    core.login_with_keys(&record).await?;
+    let written = core
+        .inner
+        .engine
+        .put_login_keys(&record.instance(), &keys)
+        .await;
+    written.map_err(|why| core.not_written(&record, why))?;
+    core.tag_keys(&record, &keys).await?;
+    run.passed(Step::Write);
+    run.begin_anyway(Step::Commit);
+    let mut message = format!(
+        "{fingerprint} no longer logs in to {}. Sessions that are open stay open, and \
+         ~/.ssh/authorized_keys inside is left as its user made it.",
+        record.username.container_name()
+    );
+    if keys.is_empty() {
+        message += " It was the last key that Containarium manages.";
+    }
+    let answer = changed(message, &keys);
+    let (id, spec, now) = (record.id.clone(), with_keys(&record, &keys), clock::now());
+    run.succeed(&answer, move |tx| tx.set_spec(&id, &spec, now))
+        .await
+}
+
+async fn note_keys(run: &mut Run, record: &Record, keys: &[SshPublicKey]) -> Result<(), Error> {
+    let (id, spec, now) = (record.id.clone(), with_keys(record, keys), clock::now());
+    run.note(move |tx| tx.set_spec(&id, &spec, now)).await
+}
+
+fn with_keys(record: &Record, keys: &[SshPublicKey]) -> Spec {
+    Spec {
+        ssh_keys: keys.to_vec(),
+        ..record.spec.clone()
+    }
+}
+
+fn plan(record: &Record, work: Work) -> Plan {
+    Plan {
+        target: record.username.to_string(),
+        container: Some(record.id.clone()),
+        owner: Some(record.owner.clone()),
+        work,
+        within: WITHIN,
     }
 }
 

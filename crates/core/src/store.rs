@@ -2,64 +2,49 @@
 //! the engine owns existence. Not a cache of the engine.
 
 mod containers;
+mod events;
 mod installation;
+mod keys;
+mod mirror;
 mod operations;
+mod schema;
 
 use std::{
+    collections::BTreeSet,
     fs::OpenOptions,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use containarium_contract::IdempotencyKey;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::watch;
 
 pub use containers::{Phase, Record, Spec};
 pub(crate) use containers::{Reservation, Reserved};
-pub(crate) use operations::Change;
-pub use operations::Step;
+pub(crate) use events::Occurred;
+pub(crate) use keys::Request;
+pub(crate) use operations::{Op, StepRecord};
 
-/// The version of the tables below, kept in `user_version`.
-const SCHEMA: i64 = 1;
-
-const TABLES: &str = "
-CREATE TABLE installation (
-  only INTEGER PRIMARY KEY CHECK (only = 1),
-  json TEXT NOT NULL,
-  last_address TEXT
-) STRICT;
-CREATE TABLE containers (
-  id TEXT PRIMARY KEY,
-  username TEXT NOT NULL UNIQUE,
-  owner TEXT NOT NULL,
-  phase TEXT NOT NULL CHECK (phase IN ('creating', 'ready', 'deleting')),
-  spec TEXT NOT NULL,
-  address TEXT NOT NULL UNIQUE,
-  uid_base INTEGER NOT NULL UNIQUE,
-  created_at INTEGER NOT NULL,
-  updated_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE operations (
-  id TEXT PRIMARY KEY,
-  kind TEXT NOT NULL CHECK (kind IN ('create', 'delete')),
-  container TEXT NOT NULL,
-  username TEXT NOT NULL,
-  actor TEXT NOT NULL,
-  state TEXT NOT NULL
-    CHECK (state IN ('queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled')),
-  step TEXT NOT NULL,
-  error TEXT,
-  created_at INTEGER NOT NULL,
-  updated_at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX operations_of_container ON operations (container);
-";
+use mirror::Mirror;
+use schema::SCHEMA;
 
 /// A handle on the store; clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
     dir: Arc<Path>,
+    mirror: Arc<Mirror>,
+    /// The number of the last event.
+    news: Arc<watch::Sender<u64>>,
+}
+
+/// A transaction that changes something. What it did is in the mirror once it is durable.
+pub(crate) struct Tx<'db> {
+    tx: Transaction<'db>,
+    touched: BTreeSet<String>,
+    last_event: Option<u64>,
 }
 
 /// Why the store did not do what it was asked.
@@ -79,9 +64,23 @@ pub enum StoreError {
         /// The schema's version in the file.
         found: i64,
     },
+    /// The tables were made by an older Containarium, and whoever only looks does not change them.
+    #[error(
+        "the store has schema {found}, this Containarium's is {SCHEMA}: start the daemon, which brings it up to date"
+    )]
+    Older {
+        /// The schema's version in the file.
+        found: i64,
+    },
     /// There is no installation yet.
     #[error("this state directory has no installation yet")]
     NotInitialised,
+    /// The key was used for another request.
+    #[error("the Idempotency-Key `{0}` was used for another request")]
+    KeyReused(IdempotencyKey),
+    /// Somebody has the name, the address or the user ids.
+    #[error("taken: {0}")]
+    Taken(rusqlite::Error),
     /// SQLite failed.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
@@ -116,19 +115,18 @@ impl Store {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
              PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;",
         )?;
-        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found > SCHEMA {
-            return Err(StoreError::Newer { found });
-        }
-        if found == 0 {
-            let tx = connection.transaction()?;
-            tx.execute_batch(TABLES)?;
-            tx.pragma_update(None, "user_version", SCHEMA)?;
-            tx.commit()?;
-        }
+        schema::bring_up_to_date(&mut connection)?;
+        Self::of(connection, dir)
+    }
+
+    fn of(connection: Connection, dir: &Path) -> Result<Self, StoreError> {
+        let mirror = Mirror::of(&connection)?;
+        let last = events::last(&connection)?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             dir: dir.into(),
+            mirror: Arc::new(mirror),
+            news: Arc::new(watch::Sender::new(last)),
         })
     }
 
@@ -137,14 +135,11 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(dir.join("containarium.db"), flags)?;
         connection.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;")?;
-        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found > SCHEMA {
-            return Err(StoreError::Newer { found });
+        match schema::version(&connection)? {
+            SCHEMA => Self::of(connection, dir),
+            found if found < SCHEMA => Err(StoreError::Older { found }),
+            found => Err(StoreError::Newer { found }),
         }
-        Ok(Self {
-            dir: dir.into(),
-            connection: Arc::new(Mutex::new(connection)),
-        })
     }
 
     /// Whether SQLite finds its own file in order.
@@ -182,6 +177,39 @@ impl Store {
         }
     }
 
+    /// Does all of `work` durably, or nothing of it.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (mirror, news) = (Arc::clone(&self.mirror), Arc::clone(&self.news));
+        self.run(move |db| {
+            let mut tx = Tx {
+                tx: db.transaction_with_behavior(TransactionBehavior::Immediate)?,
+                touched: BTreeSet::new(),
+                last_event: None,
+            };
+            let done = work(&mut tx)?;
+            let Tx {
+                tx,
+                touched,
+                last_event,
+            } = tx;
+            let now = touched
+                .into_iter()
+                .map(|id| Ok((containers::row(&tx, &id)?, id)))
+                .collect::<Result<Vec<_>, StoreError>>()?;
+            tx.commit()?;
+            // Still the only one who writes, so the mirror goes through the same states in order.
+            mirror.apply(now);
+            if let Some(last) = last_event {
+                news.send_replace(last);
+            }
+            Ok(done)
+        })
+        .await
+    }
+
     /// Whether the store can be read, for `/ready`.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.run(|db| Ok(db.query_row("SELECT count(*) FROM containers", [], |_| Ok(()))?))
@@ -209,8 +237,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         drop(Store::open(dir.path()).unwrap());
         let db = Connection::open(dir.path().join("containarium.db")).unwrap();
-        db.pragma_update(None, "user_version", SCHEMA + 1).unwrap();
+        db.pragma_update(None, "user_version", schema::SCHEMA + 1)
+            .unwrap();
         let refused = Store::open(dir.path()).unwrap_err();
-        assert!(matches!(refused, StoreError::Newer { found } if found == SCHEMA + 1));
+        assert!(matches!(refused, StoreError::Newer { found } if found == schema::SCHEMA + 1));
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use containarium_contract::{Effect, OpenTunnel, Port, State};
+use containarium_contract::{Effect, EngineHealth, OpenTunnel, Port, State};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::Interest,
@@ -138,7 +138,7 @@ pub struct Tunnel {
 /// The container at the end of a tunnel.
 pub struct Reached {
     core: Containarium,
-    record: Record,
+    record: Arc<Record>,
     place: Place,
     /// The connection again, to hear of its end while nobody reads or writes.
     watched: TcpStream,
@@ -197,7 +197,7 @@ impl Containarium {
     /// Connects to a port of a container.
     pub async fn open_tunnel(&self, who: &Principal, ask: OpenTunnel) -> Result<Tunnel, Error> {
         let OpenTunnel { username, port } = ask;
-        let record = self.find_ready(who, Effect::Write, &username).await?;
+        let record = self.find_there(who, Effect::Write, &username)?;
         // Before the dial, so that nothing that happens after it is missed.
         let place = self.inner.tunnels.place(&record)?;
         let stream = self.dial(&record, port).await?;
@@ -266,6 +266,11 @@ impl Containarium {
     }
 
     async fn stopped(&self, record: &Record) -> Result<bool, Error> {
+        // A container goes on while the engine is away.
+        if self.health() == EngineHealth::Unreachable {
+            let known = self.inner.inventory.state(&record.instance());
+            return Ok(known.is_some_and(|(state, _)| state != State::Running));
+        }
         let state = self.inner.engine.state(&record.instance()).await?;
         Ok(state != Some(State::Running))
     }

@@ -10,14 +10,19 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
     routing::{MethodFilter, MethodRouter, on},
 };
-use containarium_contract::{Endpoint, Problem, Reason, Spec, Stream, accept, quotable, read_text};
-use containarium_core::{Containarium, Error, Principal, Tunnel, may_ever};
+use containarium_contract::{
+    Endpoint, GetOperation, Problem, Reason, Spec, Stream, accept, quotable, read_text,
+};
+use containarium_core::{
+    Asked, Begun, Containarium, Error, Fault, Principal, Telling, Tunnel, may_ever,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
     authenticate::Caller,
-    respond::{answer, problem},
+    change, event_stream,
+    respond::answer,
     tunnel::{Tunnels, Upgrade},
 };
 
@@ -42,7 +47,7 @@ impl Api {
     pub(crate) fn on<E, F, Fut>(mut self, handler: F) -> Self
     where
         E: Endpoint,
-        F: Fn(Containarium, Principal, E) -> Fut + Clone + Send + Sync + 'static,
+        F: Fn(Containarium, Caller, E) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<E::Answer, Error>> + Send + 'static,
     {
         let spec = Arc::new(Spec::of::<E>());
@@ -58,13 +63,99 @@ impl Api {
                     Ok(request) => request,
                     Err(refused) => return refused,
                 };
-                match handler(service, caller.principal.clone(), request).await {
+                match handler(service, caller.clone(), request).await {
                     Ok(done) => success(&spec, &done),
                     Err(error) => failure(&spec, &caller, &error),
                 }
             }
         };
         self.routed(E::PATH, MethodFilter::try_from(E::METHOD).ok(), route)
+    }
+
+    /// Serves the change `E`, which `handler` begins. Its caller waits for its end, or asks not to.
+    pub(crate) fn on_change<E, F, Fut>(mut self, handler: F) -> Self
+    where
+        E: Endpoint,
+        F: Fn(Containarium, Asked, E) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Begun<E>, Error>> + Send + 'static,
+    {
+        let spec = Arc::new(Spec::of::<E>());
+        self.specs.push((*spec).clone());
+        let route = move |State(service): State<Containarium>,
+                          Extension(caller): Extension<Caller>,
+                          path: Result<RawPathParams, RawPathParamsRejection>,
+                          Query(query): Query<Vec<(String, String)>>,
+                          request: Request| {
+            let (handler, spec) = (handler.clone(), Arc::clone(&spec));
+            async move {
+                let preferred = change::prefers_async(request.headers());
+                let key = match change::key(request.headers()) {
+                    Ok(key) => key,
+                    Err(problem) => return answer(&problem),
+                };
+                let request = match read::<E>(&spec, &caller, path, query, request).await {
+                    Ok(request) => request,
+                    Err(refused) => return refused,
+                };
+                let at_once = preferred || request.responds_async();
+                let begun =
+                    match handler(service.clone(), change::asked(&caller, key), request).await {
+                        Ok(begun) => begun,
+                        Err(error) => return failure(&spec, &caller, &error),
+                    };
+                let id = begun.id.clone();
+                let response = if at_once {
+                    let ask = GetOperation { id: id.clone() };
+                    match service
+                        .get_operation(&caller.principal, caller.face, ask)
+                        .await
+                    {
+                        Ok(operation) => change::accepted(&operation, preferred),
+                        Err(error) => failure(&spec, &caller, &error),
+                    }
+                } else {
+                    match service.done(begun).await {
+                        Ok(done) => success(&spec, &done),
+                        Err(error) => failure(&spec, &caller, &error),
+                    }
+                };
+                change::named(response, &id)
+            }
+        };
+        self.routed(E::PATH, MethodFilter::try_from(E::METHOD).ok(), route)
+    }
+
+    /// Serves the stream of events that `handler` begins.
+    pub(crate) fn on_events<S, F, Fut>(mut self, handler: F) -> Self
+    where
+        S: Stream,
+        F: Fn(Containarium, Caller, S, Option<u64>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Telling, Error>> + Send + 'static,
+    {
+        let spec = Arc::new(Spec::of_stream::<S>());
+        self.specs.push((*spec).clone());
+        let route = move |State(service): State<Containarium>,
+                          Extension(caller): Extension<Caller>,
+                          path: Result<RawPathParams, RawPathParamsRejection>,
+                          Query(query): Query<Vec<(String, String)>>,
+                          request: Request| {
+            let (handler, spec) = (handler.clone(), Arc::clone(&spec));
+            async move {
+                let after = match event_stream::after(request.headers()) {
+                    Ok(after) => after,
+                    Err(problem) => return answer(&problem),
+                };
+                let request = match read::<S>(&spec, &caller, path, query, request).await {
+                    Ok(request) => request,
+                    Err(refused) => return refused,
+                };
+                match handler(service, caller.clone(), request, after).await {
+                    Ok(telling) => event_stream::begin(telling, caller.expiry),
+                    Err(error) => failure(&spec, &caller, &error),
+                }
+            }
+        };
+        self.routed(S::PATH, Some(MethodFilter::GET), route)
     }
 
     /// Serves the stream `S` with the tunnel that `handler` opens.
@@ -143,8 +234,9 @@ async fn read<T: DeserializeOwned>(
 /// An error as this caller is told it; what is our fault is logged.
 fn failure(spec: &Spec, caller: &Caller, error: &Error) -> Response<Body> {
     let request = &caller.request.0;
-    let problem = problem(error, caller.face, request);
-    if problem.code >= 500 {
+    let problem = Fault::from(error).problem(caller.face, request);
+    // What an operation failed with was logged when it did.
+    if problem.code >= 500 && !matches!(error, Error::Failed(_)) {
         tracing::error!(request, endpoint = spec.id, error = %chain(error), "failed");
     }
     answer(&problem)

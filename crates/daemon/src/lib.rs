@@ -4,7 +4,9 @@
 mod accept;
 mod api;
 mod authenticate;
+mod change;
 mod docs;
+mod event_stream;
 mod health;
 mod openapi;
 mod prometheus;

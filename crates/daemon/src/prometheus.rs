@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use axum::{Extension, body::Body, extract::State, http::Response};
 use containarium_contract::{EngineHealth, ListContainers, Metrics};
-use containarium_core::Containarium;
+use containarium_core::{Containarium, Fault};
 
 use crate::{
     authenticate::Caller,
-    respond::{answer, problem, text_of},
+    respond::{answer, text_of},
 };
 
 /// One metric: its name, its kind, what it is, and where it is in a sample.
@@ -75,7 +75,7 @@ pub(crate) async fn prometheus(
     Extension(caller): Extension<Caller>,
 ) -> Response<Body> {
     let who = &caller.principal;
-    let refused = |error| answer(&problem(&error, caller.face, &caller.request.0));
+    let refused = |error| answer(&Fault::from(&error).problem(caller.face, &caller.request.0));
     let list = match service.list(who, ListContainers::default()).await {
         Ok(list) => list,
         Err(error) => return refused(error),

@@ -10,9 +10,11 @@ use axum::{
     routing::get,
 };
 use containarium_contract::{
-    AddSshKey, CreateContainer, DeleteContainer, DeleteImage, GetContainer, GetMetrics,
-    GetSystemInfo, HostEngine, ListContainers, ListImages, ListMetrics, ListSshKeys, OpenTunnel,
-    PrepareImage, Problem, Reason, RemoveSshKey, Spec, StartContainer, StopContainer,
+    AddSshKey, AdoptContainers, CancelOperation, CreateContainer, DeleteContainer, DeleteImage,
+    GetContainer, GetMetrics, GetOperation, GetSystemInfo, HostEngine, ListContainers, ListImages,
+    ListLeaks, ListMetrics, ListOperations, ListSshKeys, ListUnclaimed, ListenEvents, OpenTunnel,
+    PrepareImage, Problem, PurgeUnclaimed, Reason, RemoveSshKey, Spec, StartContainer,
+    StopContainer, UndeleteContainer, WaitOperation,
 };
 use containarium_core::Containarium;
 use secrecy::SecretSlice;
@@ -20,7 +22,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     api::Api,
-    authenticate::{Secret, authenticate, trace},
+    authenticate::{Caller, Secret, authenticate, trace},
     docs,
     health::{health, ready},
     openapi::openapi,
@@ -31,21 +33,91 @@ use crate::{
 
 fn api() -> Api {
     Api::new()
-        .on(async |core: Containarium, who, ask: CreateContainer| core.create(&who, ask).await)
-        .on(async |core: Containarium, who, ask: ListContainers| core.list(&who, ask).await)
-        .on(async |core: Containarium, who, ask: GetContainer| core.get(&who, ask).await)
-        .on(async |core: Containarium, who, ask: DeleteContainer| core.delete(&who, ask).await)
-        .on(async |core: Containarium, who, ask: StartContainer| core.start(&who, ask).await)
-        .on(async |core: Containarium, who, ask: StopContainer| core.stop(&who, ask).await)
-        .on(async |core: Containarium, who, ask: ListSshKeys| core.list_ssh_keys(&who, ask).await)
-        .on(async |core: Containarium, who, ask: AddSshKey| core.add_ssh_key(&who, ask).await)
-        .on(async |core: Containarium, who, ask: RemoveSshKey| core.remove_ssh_key(&who, ask).await)
-        .on(async |core: Containarium, who, _: ListMetrics| core.list_metrics(&who).await)
-        .on(async |core: Containarium, who, ask: GetMetrics| core.get_metrics(&who, ask).await)
-        .on(async |core: Containarium, _, _: GetSystemInfo| core.system_info().await)
-        .on(async |core: Containarium, who, ask: ListImages| core.list_images(&who, ask).await)
-        .on(async |core: Containarium, who, ask: PrepareImage| core.prepare_image(&who, ask).await)
-        .on(async |core: Containarium, who, ask: DeleteImage| core.delete_image(&who, ask).await)
+        .on_change(async |core: Containarium, asked, ask: CreateContainer| {
+            core.begin_create(asked, ask).await
+        })
+        .on_change(async |core: Containarium, asked, ask: DeleteContainer| {
+            core.begin_delete(asked, ask).await
+        })
+        .on_change(async |core: Containarium, asked, ask: UndeleteContainer| {
+            core.begin_undelete(asked, ask).await
+        })
+        .on_change(async |core: Containarium, asked, ask: StartContainer| {
+            core.begin_start(asked, ask).await
+        })
+        .on_change(async |core: Containarium, asked, ask: StopContainer| {
+            core.begin_stop(asked, ask).await
+        })
+        .on_change(async |core: Containarium, asked, ask: AddSshKey| {
+            core.begin_add_ssh_key(asked, ask).await
+        })
+        .on_change(async |core: Containarium, asked, ask: RemoveSshKey| {
+            core.begin_remove_ssh_key(asked, ask).await
+        })
+        .on_change(async |core: Containarium, asked, ask: PrepareImage| {
+            core.begin_prepare_image(asked, ask).await
+        })
+        .on_change(async |core: Containarium, asked, ask: DeleteImage| {
+            core.begin_delete_image(asked, ask).await
+        })
+        .on(
+            async |core: Containarium, by: Caller, ask: ListContainers| {
+                core.list(&by.principal, ask).await
+            },
+        )
+        .on(async |core: Containarium, by: Caller, ask: GetContainer| {
+            core.get(&by.principal, ask).await
+        })
+        .on(async |core: Containarium, by: Caller, ask: ListSshKeys| {
+            core.list_ssh_keys(&by.principal, ask).await
+        })
+        .on(async |core: Containarium, by: Caller, _: ListMetrics| {
+            core.list_metrics(&by.principal).await
+        })
+        .on(async |core: Containarium, by: Caller, ask: GetMetrics| {
+            core.get_metrics(&by.principal, ask).await
+        })
+        .on(async |core: Containarium, _: Caller, _: GetSystemInfo| core.system_info().await)
+        .on(async |core: Containarium, by: Caller, ask: ListImages| {
+            core.list_images(&by.principal, ask).await
+        })
+        .on(
+            async |core: Containarium, by: Caller, ask: ListOperations| {
+                core.list_operations(&by.principal, by.face, ask).await
+            },
+        )
+        .on(async |core: Containarium, by: Caller, ask: GetOperation| {
+            core.get_operation(&by.principal, by.face, ask).await
+        })
+        .on(async |core: Containarium, by: Caller, ask: WaitOperation| {
+            core.wait_operation(&by.principal, by.face, ask).await
+        })
+        .on(
+            async |core: Containarium, by: Caller, ask: CancelOperation| {
+                core.cancel_operation(&by.principal, by.face, ask).await
+            },
+        )
+        .on(async |core: Containarium, by: Caller, ask: ListLeaks| {
+            core.leaks(&by.principal, ask).await
+        })
+        .on(async |core: Containarium, by: Caller, ask: ListUnclaimed| {
+            core.unclaimed(&by.principal, ask).await
+        })
+        .on(
+            async |core: Containarium, by: Caller, ask: AdoptContainers| {
+                core.adopt(&by.principal, ask).await
+            },
+        )
+        .on(
+            async |core: Containarium, by: Caller, ask: PurgeUnclaimed| {
+                core.purge_unclaimed(&by.principal, ask).await
+            },
+        )
+        .on_events(
+            async |core: Containarium, by: Caller, ask: ListenEvents, after| {
+                core.listen_events(&by.principal, ask, after).await
+            },
+        )
         .on_tunnel(async |core: Containarium, who, ask: OpenTunnel| {
             core.open_tunnel(&who, ask).await
         })

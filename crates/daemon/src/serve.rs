@@ -40,6 +40,8 @@ pub struct Config {
     pub require_tls: bool,
     /// Where images may come from.
     pub remotes: Remotes,
+    /// How long deleted containers are kept; not at all, where it is zero.
+    pub retention: Duration,
 }
 
 /// Why a daemon does not start.
@@ -116,7 +118,8 @@ impl Daemon {
         if let Err(why) = host_ports::close(&installation).await {
             tracing::warn!(why, "this host's own ports stay open to containers");
         }
-        let service = Containarium::open(store, &config.engine, config.remotes).await?;
+        let service =
+            Containarium::open(store, &config.engine, config.remotes, config.retention).await?;
         let tunnels = Tunnels::default();
         let router = router(service.clone(), secret, tunnels.clone());
         allow_files();

@@ -85,6 +85,7 @@ impl TestDaemon {
             engine: engine.clone(),
             require_tls: false,
             remotes: remotes.clone(),
+            retention: containarium_core::RETENTION,
         };
         let daemon = Daemon::start(config).await.unwrap();
         let url = format!("http://{}", daemon.address().unwrap());

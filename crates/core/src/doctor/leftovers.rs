@@ -28,17 +28,14 @@ pub(super) async fn examine(
     }
     // Records come before their instances and go after them, so the instances are asked first.
     let instances = incus.instances().await;
-    let records = match store {
-        Some(store) => store.containers().await.ok(),
-        None => None,
-    };
+    let records = store.map(Store::all_containers);
     findings.push(match (instances, records) {
         (Ok(instances), Some(records)) => {
             let tagged = instances
                 .into_iter()
                 .filter(|instance| instance.config.get(INSTALL_TAG) == Some(&here.id));
             let there: BTreeSet<String> = tagged.map(|instance| instance.name).collect();
-            let known: BTreeSet<String> = records.iter().map(crate::Record::instance).collect();
+            let known: BTreeSet<String> = records.iter().map(|record| record.instance()).collect();
             agree(here, &there, &known)
         }
         (Err(e), _) => Finding::unknown(LEFT, format!("Incus does not say: {e}")),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Installation, Record, Spec, Store,
-    containarium::now,
+    clock::now,
     engine::{self, Engine, INSTALL_TAG},
     installation::UIDS,
     login,
@@ -136,7 +136,7 @@ async fn sweep(incus: &Client, engine: &Engine) -> Result<(), Error> {
 
 /// A container like any user's, with an address and user ids that no user gets.
 async fn record(here: &Installation, store: &Store) -> Result<Record, String> {
-    let known = store.containers().await.map_err(|e| e.to_string())?;
+    let known = store.all_containers();
     let taken: Vec<u32> = known.iter().map(|record| record.uid_base).collect();
     // Users' are given out from below.
     let uid_base = (0..here.uid_ranges)
@@ -165,6 +165,10 @@ async fn record(here: &Installation, store: &Store) -> Result<Record, String> {
         // The bridge's is the first, a builder's the second; users' begin at the tenth.
         address: std::net::Ipv4Addr::from(u32::from(here.gateway) + 2),
         uid_base,
+        running: false,
+        kept_until: None,
+        fault: None,
+        exit: None,
         created_at: now(),
         updated_at: now(),
     })

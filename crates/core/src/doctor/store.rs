@@ -59,6 +59,9 @@ fn judge(found: Result<&str, &StoreError>) -> Finding {
         Err(
             e @ (StoreError::Directory { .. }
             | StoreError::Newer { .. }
+            | StoreError::Older { .. }
+            | StoreError::KeyReused(_)
+            | StoreError::Taken(_)
             | StoreError::Sqlite(_)
             | StoreError::Unreadable(_)),
         ) => Finding::problem(CHECK, e.to_string()),

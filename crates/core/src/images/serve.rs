@@ -1,6 +1,6 @@
 //! What callers do with images: list, prepare, delete, and wait for one that a create needs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use containarium_contract::{
     DeleteImage, Effect, EngineHealth, Image, ImageDeleted, ImageList, ImagePrepared,
@@ -8,11 +8,22 @@ use containarium_contract::{
 };
 
 use super::{
-    ImageError, Prepared, Shelf, Wish,
-    flight::{Flight, Landed, landed},
+    Bench, ImageError, Prepared, Shelf, Wish,
+    flight::{Flight, Landed},
     prepare, sweep,
 };
-use crate::{Containarium, Decision, Error, Principal, access::decide_shared};
+use crate::{
+    Asked, Begun, Containarium, Decision, Error, Principal,
+    access::decide_shared,
+    operations::{Plan, Run},
+    step::Step,
+    work::Work,
+};
+
+/// How long a preparation may take.
+const PREPARING: Duration = Duration::from_secs(45 * 60);
+/// How long removing an image may take.
+const DELETING: Duration = Duration::from_secs(5 * 60);
 
 impl Containarium {
     /// The images that are prepared or being prepared.
@@ -33,83 +44,75 @@ impl Containarium {
     /// Prepares an image, anew where it could be newer; answers when it is ready.
     pub async fn prepare_image(
         &self,
-        who: &Principal,
+        asked: impl Into<Asked>,
         request: PrepareImage,
     ) -> Result<ImagePrepared, Error> {
-        may(who, Effect::Write)?;
-        let PrepareImage {
-            image,
-            enable_docker: docker,
-            force,
-        } = request;
-        self.allowed(None, &image)?;
-        let wish = if force { Wish::Anew } else { Wish::Newest };
-        let done = match self.fly(&image, docker, wish).await? {
-            Ok(done) => done,
-            Err(cause) => return Err(self.no_image(None, docker, cause).await),
+        self.done(self.begin_prepare_image(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_prepare_image(
+        &self,
+        asked: Asked,
+        request: PrepareImage,
+    ) -> Result<Begun<PrepareImage>, Error> {
+        let who = asked.who.clone();
+        let judged = async {
+            may(&who, Effect::Write)?;
+            self.allowed(None, &request.image)?;
+            self.engine_answers()?;
+            let work = Work::PrepareImage {
+                image: request.image.clone(),
+                docker: request.enable_docker,
+                force: request.force,
+            };
+            Ok(plan(&request.image, work, PREPARING))
         };
-        let message = match done {
-            Prepared::Now => format!("{image} is prepared."),
-            Prepared::Already => format!("{image} is prepared already, and nothing is newer."),
-            Prepared::Kept { why } => {
-                format!(
-                    "{image} is prepared already. Whether there is a newer one is unknown: {why}."
-                )
-            }
-        };
-        let all = self.images().await?;
-        let found = all
-            .into_iter()
-            .find(|known| known.image == image && known.docker_enabled == docker);
-        let image = found.ok_or(Error::NoImage(image))?;
-        Ok(ImagePrepared { image, message })
+        self.begin(asked, &request, judged, |_, _| Ok(())).await
     }
 
     /// Deletes what is prepared of an image, and the base image that was fetched for it.
     pub async fn delete_image(
         &self,
-        who: &Principal,
+        asked: impl Into<Asked>,
         request: DeleteImage,
     ) -> Result<ImageDeleted, Error> {
-        may(who, Effect::Destroy)?;
-        let image = request.image;
-        if self.default_image().await? == image {
-            return Err(Error::DefaultImage(image));
-        }
-        let this = self.clone();
-        self.to_the_end(async move {
-            let engine = &this.inner.engine;
-            let taken = this.inner.turn.try_take();
-            let Some(_turn) = taken.map_err(|e| plainly(Arc::new(e)))? else {
-                return Err(Error::ImagesBusy(image));
-            };
-            let shelf = Shelf::look(&this.inner.bench.incus).await?;
-            let prepared = [true, false].map(|docker| shelf.prepared(&image, docker));
-            let all: Vec<_> = prepared
-                .into_iter()
-                .chain([shelf.own_base(&image)])
-                .flatten()
-                .collect();
-            if all.is_empty() {
-                return Err(Error::NoImage(image));
+        self.done(self.begin_delete_image(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_delete_image(
+        &self,
+        asked: Asked,
+        request: DeleteImage,
+    ) -> Result<Begun<DeleteImage>, Error> {
+        let who = asked.who.clone();
+        let judged = async {
+            may(&who, Effect::Destroy)?;
+            if self.default_image().await? == request.image {
+                return Err(Error::DefaultImage(request.image.clone()));
             }
-            for part in all {
-                engine.remove_image(&part.fingerprint).await?;
-            }
-            let message = format!("{image} is deleted; containers made from it stay.");
-            Ok(ImageDeleted { message, image })
-        })
-        .await
+            self.engine_answers()?;
+            let image = request.image.clone();
+            Ok(plan(&request.image, Work::DeleteImage { image }, DELETING))
+        };
+        self.begin(asked, &request, judged, |_, _| Ok(())).await
     }
 
     /// Waits until a container can be made from the image, and prepares it if need be.
     pub(crate) async fn prepared_for(
         &self,
+        run: &mut Run,
         username: &Username,
         image: &ImageRef,
         docker: bool,
     ) -> Result<(), Error> {
-        match self.fly(image, docker, Wish::There).await? {
+        match self
+            .fly(run, Step::Make, image, docker, Wish::There)
+            .await?
+        {
             Ok(_done) => Ok(()),
             Err(cause) => Err(self.no_image(Some(username), docker, cause).await),
         }
@@ -159,17 +162,29 @@ impl Containarium {
         });
     }
 
-    /// Joins the preparation of an image, or begins it.
-    async fn fly(&self, image: &ImageRef, docker: bool, wish: Wish) -> Result<Landed, Error> {
+    /// Joins the preparation of an image, or begins it; tells what it does as what `step` does.
+    async fn fly(
+        &self,
+        run: &mut Run,
+        step: Step,
+        image: &ImageRef,
+        docker: bool,
+        wish: Wish,
+    ) -> Result<Landed, Error> {
         let this = self.clone();
-        let flight = self.inner.flights.join(image, docker, |sender| {
+        let closing = &self.inner.bench.closing;
+        let mut aboard = self.inner.flights.join(image, docker, closing, |sender, closing| {
             let image = image.clone();
+            let bench = Bench {
+                closing,
+                ..self.inner.bench.clone()
+            };
             self.inner.tasks.spawn(async move {
                 let tell = |progress: ImageProgress| {
                     tracing::debug!(%image, step = progress.step, percent = progress.percent, "preparing");
                     sender.send_replace(Flight::Under(progress));
                 };
-                let done = this.in_turn(&image, docker, wish, &tell).await;
+                let done = this.in_turn(&bench, &image, docker, wish, &tell).await;
                 match &done {
                     Ok(done) => tracing::info!(%image, docker, ?done, "image"),
                     Err(error) => tracing::warn!(%image, docker, %error, "no image"),
@@ -177,26 +192,62 @@ impl Containarium {
                 sender.send_replace(Flight::Landed(done.map_err(Arc::new)));
             });
         });
-        let fell = || crate::StoreError::Unreadable("a preparation ended early".into());
-        Ok(landed(flight).await.ok_or_else(fell)?)
+        let mut told = String::new();
+        loop {
+            let cancelled = run.cancelled();
+            match aboard.now() {
+                Flight::Landed(Err(why))
+                    if matches!(*why, ImageError::Stopping(_)) && closing.is_cancelled() =>
+                {
+                    return Err(Error::Suspended(run.op().id.clone()));
+                }
+                Flight::Landed(landed) => return Ok(landed),
+                Flight::Under(progress) => {
+                    let ImageProgress {
+                        step: doing,
+                        percent,
+                    } = progress;
+                    let news = doing != told;
+                    told.clone_from(&doing);
+                    run.say(
+                        step,
+                        doing,
+                        percent.and_then(|percent| u8::try_from(percent).ok()),
+                    );
+                    if news {
+                        // Those who listen to events hear of each stage, not of each percent.
+                        run.note(|_| Ok(())).await?;
+                    }
+                }
+            }
+            tokio::select! {
+                there = aboard.moved() => {
+                    if !there {
+                        let fell = crate::StoreError::Unreadable("a preparation ended early".into());
+                        return Err(fell.into());
+                    }
+                }
+                () = cancelled => return Err(Error::Cancelled),
+            }
+        }
     }
 
     async fn in_turn(
         &self,
+        bench: &Bench,
         image: &ImageRef,
         docker: bool,
         wish: Wish,
         tell: super::Tell<'_>,
     ) -> Result<Prepared, ImageError> {
-        let inner = &self.inner;
         let _turn = tokio::select! {
-            turn = inner.turn.take() => turn?,
-            () = inner.bench.closing.cancelled() => return Err(ImageError::Stopping(image.clone())),
+            turn = self.inner.turn.take() => turn?,
+            () = bench.closing.cancelled() => return Err(ImageError::Stopping(image.clone())),
         };
-        if let Err(e) = sweep(&inner.bench).await {
+        if let Err(e) = sweep(bench).await {
             tracing::warn!(error = %e, "what a preparation left is not removed yet");
         }
-        prepare(&inner.bench, image, docker, wish, tell).await
+        prepare(bench, image, docker, wish, tell).await
     }
 
     async fn no_image(
@@ -246,6 +297,79 @@ impl Containarium {
             view.progress = Some(progress);
         }
         Ok(all.into_values().collect())
+    }
+}
+
+/// A preparation, from its beginning: what an earlier daemon left of it is swept away.
+pub(crate) async fn run_prepare(
+    run: &mut Run,
+    image: ImageRef,
+    docker: bool,
+    force: bool,
+) -> Result<(), Error> {
+    let core = run.core.clone();
+    run.begin(Step::Prepare)?;
+    let wish = if force { Wish::Anew } else { Wish::Newest };
+    let done = match core.fly(run, Step::Prepare, &image, docker, wish).await? {
+        Ok(done) => done,
+        Err(cause) => return Err(core.no_image(None, docker, cause).await),
+    };
+    run.passed(Step::Prepare);
+    run.begin_anyway(Step::Commit);
+    let message = match done {
+        Prepared::Now => format!("{image} is prepared."),
+        Prepared::Already => format!("{image} is prepared already, and nothing is newer."),
+        Prepared::Kept { why } => {
+            format!("{image} is prepared already. Whether there is a newer one is unknown: {why}.")
+        }
+    };
+    let all = core.images().await?;
+    let found = all
+        .into_iter()
+        .find(|known| known.image == image && known.docker_enabled == docker);
+    let image = found.ok_or(Error::NoImage(image))?;
+    run.succeed(&ImagePrepared { image, message }, |_| Ok(()))
+        .await
+}
+
+/// A removal, from wherever an earlier daemon left it.
+pub(crate) async fn run_delete(run: &mut Run, image: ImageRef) -> Result<(), Error> {
+    let core = run.core.clone();
+    let engine = &core.inner.engine;
+    run.begin(Step::Remove)?;
+    {
+        let taken = core.inner.turn.try_take();
+        let Some(_turn) = taken.map_err(|e| plainly(Arc::new(e)))? else {
+            return Err(Error::ImagesBusy(image));
+        };
+        let shelf = Shelf::look(&core.inner.bench.incus).await?;
+        let prepared = [true, false].map(|docker| shelf.prepared(&image, docker));
+        let all: Vec<_> = prepared
+            .into_iter()
+            .chain([shelf.own_base(&image)])
+            .flatten()
+            .collect();
+        if all.is_empty() && !run.is_resumed() {
+            return Err(Error::NoImage(image));
+        }
+        for part in all {
+            engine.remove_image(&part.fingerprint).await?;
+        }
+    }
+    run.passed(Step::Remove);
+    run.begin_anyway(Step::Commit);
+    let message = format!("{image} is deleted; containers made from it stay.");
+    run.succeed(&ImageDeleted { message, image }, |_| Ok(()))
+        .await
+}
+
+fn plan(image: &ImageRef, work: Work, within: Duration) -> Plan {
+    Plan {
+        target: image.to_string(),
+        container: None,
+        owner: None,
+        work,
+        within,
     }
 }
 

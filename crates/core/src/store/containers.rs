@@ -1,15 +1,14 @@
 //! Containers as they were asked for, and the names, addresses and user ids they hold.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
 use containarium_contract::{
-    ImageRef, LabelKey, LabelValue, OperationId, OperationKind, Resources, SshPublicKey, Subject,
-    Username,
+    Exit, ImageRef, LabelKey, LabelValue, Resources, SshPublicKey, Subject, Username,
 };
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, operations};
+use super::{Store, StoreError, Tx, operations::unreadable};
 use crate::Installation;
 
 /// What a container was asked to be, with what was capped already capped.
@@ -27,16 +26,23 @@ pub struct Spec {
     pub labels: BTreeMap<LabelKey, LabelValue>,
 }
 
-/// How far a container's own life has come: `Creating → Ready → Deleting → (no row)`, and
-/// `Creating → Deleting` where a create failed.
+/// How far a container's own life has come.
+///
+/// ```text
+///   Creating ──► Ready ──► Deleting ──► Deleted ──► (no row)
+///       │          ▲          │            │
+///       └──► Deleting ──► (no row)◄┘   Ready ◄┘ undeleted
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Being made. Holds its name, address and user ids.
     Creating,
     /// Made: it exists for its users.
     Ready,
-    /// Being removed.
+    /// Being deleted, or undone because its create failed. Still holds its name.
     Deleting,
+    /// Deleted and kept: its name is free, its address and user ids are not.
+    Deleted,
 }
 
 /// One container, as the store knows it.
@@ -56,6 +62,14 @@ pub struct Record {
     pub address: Ipv4Addr,
     /// The first of its user ids on the host.
     pub uid_base: u32,
+    /// Whether it ran when somebody last looked; of a deleted one, whether it ran before.
+    pub running: bool,
+    /// Until when it is kept, Unix seconds; only where it is deleted.
+    pub kept_until: Option<u64>,
+    /// What is wrong with it.
+    pub fault: Option<String>,
+    /// How it last stopped.
+    pub exit: Option<Exit>,
     /// Unix seconds.
     pub created_at: u64,
     /// Unix seconds.
@@ -92,159 +106,193 @@ impl Phase {
             Self::Creating => "creating",
             Self::Ready => "ready",
             Self::Deleting => "deleting",
+            Self::Deleted => "deleted",
         }
     }
 }
 
-const COLUMNS: &str = "id, username, owner, phase, spec, address, uid_base, created_at, updated_at";
+const COLUMNS: &str = "id, username, owner, phase, spec, address, uid_base, running, kept_until, \
+                       fault, exit, created_at, updated_at";
 
 impl Store {
-    /// Every container, by username.
-    pub async fn containers(&self) -> Result<Vec<Record>, StoreError> {
-        self.run(|db| {
-            let mut query = db.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM containers ORDER BY username"
-            ))?;
-            let rows = query.query_map([], |row| Ok(read(row)))?;
-            rows.map(|row| row?).collect()
-        })
-        .await
+    /// Every container that holds its name, in the order of the names.
+    pub fn containers(&self) -> Vec<Arc<Record>> {
+        self.mirror.read().in_order().cloned().collect()
+    }
+
+    /// Every row, those of deleted containers too, in no order.
+    pub(crate) fn all_containers(&self) -> Vec<Arc<Record>> {
+        self.mirror.read().all().cloned().collect()
     }
 
     /// The container of that name.
-    pub async fn container(&self, username: &Username) -> Result<Option<Record>, StoreError> {
-        let username = username.to_string();
-        self.run(move |db| {
-            let sql = format!("SELECT {COLUMNS} FROM containers WHERE username = ?1");
-            db.query_row(&sql, [username], |row| Ok(read(row)))
-                .optional()?
-                .transpose()
-        })
-        .await
+    pub fn container(&self, username: &Username) -> Option<Arc<Record>> {
+        self.mirror.read().named(username)
     }
 
-    /// In one transaction: the name, an address, user ids, and the create's operation.
-    pub(crate) async fn reserve(
-        &self,
-        installation: Installation,
-        wanted: Reservation,
-    ) -> Result<Reserved, StoreError> {
-        self.run(move |db| {
-            let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            let reserved = reserve(&tx, &installation, wanted)?;
-            if matches!(reserved, Reserved::Held(_)) {
-                tx.commit()?;
-            }
-            Ok(reserved)
-        })
-        .await
+    /// The container with that id.
+    pub(crate) fn container_by_id(&self, id: &str) -> Option<Arc<Record>> {
+        self.mirror.read().by_id(id)
+    }
+}
+
+impl Tx<'_> {
+    /// Moves a container on.
+    pub(crate) fn set_phase(&mut self, id: &str, phase: Phase, now: u64) -> Result<(), StoreError> {
+        self.touched.insert(id.to_owned());
+        let sql =
+            "UPDATE containers SET phase = ?2, kept_until = NULL, updated_at = ?3 WHERE id = ?1";
+        let done = self.tx.execute(sql, params![id, phase.as_str(), now]);
+        done.map(drop).map_err(name_taken)
     }
 
-    /// Moves a container on, and with it the operation that moved it.
-    pub(crate) async fn set_phase(
-        &self,
+    /// Keeps a deleted container until then.
+    pub(crate) fn keep(&mut self, id: &str, until: u64, now: u64) -> Result<(), StoreError> {
+        self.touched.insert(id.to_owned());
+        self.tx.execute(
+            "UPDATE containers SET phase = 'deleted', kept_until = ?2, updated_at = ?3 WHERE id = ?1",
+            params![id, until, now],
+        )?;
+        Ok(())
+    }
+
+    /// Notes whether a container runs; if it does, that nothing is wrong with it.
+    pub(crate) fn set_running(&mut self, id: &str, running: bool) -> Result<(), StoreError> {
+        self.touched.insert(id.to_owned());
+        let sql = if running {
+            "UPDATE containers SET running = 1, fault = NULL WHERE id = ?1"
+        } else {
+            "UPDATE containers SET running = 0 WHERE id = ?1"
+        };
+        self.tx.execute(sql, [id])?;
+        Ok(())
+    }
+
+    /// Notes how a container stopped, and what is wrong with it if it should not have.
+    pub(crate) fn set_exit(
+        &mut self,
         id: &str,
-        phase: Phase,
-        now: u64,
-        operation: operations::Change,
+        exit: &Exit,
+        fault: Option<&str>,
     ) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        self.run(move |db| {
-            let tx = db.transaction()?;
-            tx.execute(
-                "UPDATE containers SET phase = ?2, updated_at = ?3 WHERE id = ?1",
-                params![id, phase.as_str(), now],
-            )?;
-            operations::apply(&tx, &operation, now)?;
-            Ok(tx.commit()?)
-        })
-        .await
+        self.touched.insert(id.to_owned());
+        let exit = serde_json::to_string(exit).map_err(|e| unreadable(&e))?;
+        self.tx.execute(
+            "UPDATE containers SET running = 0, exit = ?2, fault = ?3 WHERE id = ?1",
+            params![id, exit, fault],
+        )?;
+        Ok(())
+    }
+
+    /// Notes what is wrong with a container, or that nothing is any more.
+    pub(crate) fn set_fault(&mut self, id: &str, fault: Option<&str>) -> Result<(), StoreError> {
+        self.touched.insert(id.to_owned());
+        let sql = "UPDATE containers SET fault = ?2 WHERE id = ?1";
+        self.tx.execute(sql, params![id, fault])?;
+        Ok(())
     }
 
     /// Notes what a container shall be from now on.
-    pub(crate) async fn set_spec(&self, id: &str, spec: &Spec, now: u64) -> Result<(), StoreError> {
-        let id = id.to_owned();
+    pub(crate) fn set_spec(&mut self, id: &str, spec: &Spec, now: u64) -> Result<(), StoreError> {
+        self.touched.insert(id.to_owned());
         let spec = serde_json::to_string(spec).map_err(|e| unreadable(&e))?;
-        self.run(move |db| {
-            db.execute(
-                "UPDATE containers SET spec = ?2, updated_at = ?3 WHERE id = ?1",
-                params![id, spec, now],
-            )?;
-            Ok(())
-        })
-        .await
+        let sql = "UPDATE containers SET spec = ?2, updated_at = ?3 WHERE id = ?1";
+        self.tx.execute(sql, params![id, spec, now])?;
+        Ok(())
     }
 
     /// Notes that a container was changed now.
-    pub(crate) async fn touch(&self, id: &str, now: u64) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        self.run(move |db| {
-            db.execute(
-                "UPDATE containers SET updated_at = ?2 WHERE id = ?1",
-                params![id, now],
-            )?;
-            Ok(())
-        })
-        .await
+    pub(crate) fn touch(&mut self, id: &str, now: u64) -> Result<(), StoreError> {
+        self.touched.insert(id.to_owned());
+        let sql = "UPDATE containers SET updated_at = ?2 WHERE id = ?1";
+        self.tx.execute(sql, params![id, now])?;
+        Ok(())
     }
 
     /// Forgets a container that the engine no longer has; its name and address are free again.
-    pub(crate) async fn forget(
-        &self,
-        id: &str,
-        now: u64,
-        operation: Option<operations::Change>,
-    ) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        self.run(move |db| {
-            let tx = db.transaction()?;
-            tx.execute("DELETE FROM containers WHERE id = ?1", [id])?;
-            if let Some(operation) = operation {
-                operations::apply(&tx, &operation, now)?;
-            }
-            Ok(tx.commit()?)
+    pub(crate) fn forget(&mut self, id: &str) -> Result<(), StoreError> {
+        self.touched.insert(id.to_owned());
+        self.tx
+            .execute("DELETE FROM containers WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Takes a container in that exists already; what it holds must be free.
+    pub(crate) fn adopt(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.touched.insert(record.id.clone());
+        insert(&self.tx, record).map_err(|e| match e {
+            StoreError::Sqlite(e) => name_taken(e),
+            other => other,
         })
-        .await
+    }
+
+    /// The name, an address and user ids for a container that is to be made.
+    pub(crate) fn reserve(
+        &mut self,
+        installation: &Installation,
+        wanted: Reservation,
+    ) -> Result<Reserved, StoreError> {
+        let reserved = reserve(&self.tx, installation, wanted)?;
+        if let Reserved::Held(record) = &reserved {
+            self.touched.insert(record.id.clone());
+        }
+        Ok(reserved)
+    }
+}
+
+/// A name that somebody has meanwhile.
+fn name_taken(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ConstraintViolation) => StoreError::Taken(error),
+        Some(_) | None => StoreError::Sqlite(error),
     }
 }
 
 /// What a create asks the store to hold.
+#[derive(Clone, Debug)]
 pub(crate) struct Reservation {
     pub(crate) id: String,
-    pub(crate) operation: OperationId,
     pub(crate) username: Username,
     pub(crate) owner: Subject,
-    pub(crate) actor: Subject,
     pub(crate) spec: Spec,
+    /// Addresses and first user ids that the engine has in use, whatever this store knows of them.
+    pub(crate) in_use: (Vec<Ipv4Addr>, Vec<u32>),
     pub(crate) now: u64,
 }
 
 fn reserve(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     installation: &Installation,
     wanted: Reservation,
 ) -> Result<Reserved, StoreError> {
     let taken: i64 = tx.query_row(
-        "SELECT count(*) FROM containers WHERE username = ?1",
+        "SELECT count(*) FROM containers WHERE username = ?1 AND phase <> 'deleted'",
         [wanted.username.as_str()],
         |row| row.get(0),
     )?;
     if taken > 0 {
         return Ok(Reserved::NameTaken);
     }
-    let addresses: Vec<Ipv4Addr> = column(tx, "SELECT address FROM containers")?
-        .iter()
-        .filter_map(|text: &String| text.parse().ok())
-        .collect();
+    let (mut addresses, mut uids) = wanted.in_use;
+    let known: Vec<String> = column(tx, "SELECT address FROM containers")?;
+    addresses.extend(
+        known
+            .iter()
+            .filter_map(|text| text.parse::<Ipv4Addr>().ok()),
+    );
+    uids.extend(column::<u32>(tx, "SELECT uid_base FROM containers")?);
     let last: Option<String> = tx
         .query_row("SELECT last_address FROM installation", [], |row| {
             row.get(0)
         })
         .optional()?
         .flatten();
-    let uids: Vec<u32> = column(tx, "SELECT uid_base FROM containers")?;
-    let address = installation.free_address(&addresses, last.and_then(|text| text.parse().ok()));
-    let (Some(address), Some(uid_base)) = (address, installation.free_uids(&uids)) else {
+    let address = installation.free_address(
+        &addresses.into_iter().collect(),
+        last.and_then(|text| text.parse().ok()),
+    );
+    let uid_base = installation.free_uids(&uids.into_iter().collect());
+    let (Some(address), Some(uid_base)) = (address, uid_base) else {
         return Ok(Reserved::Exhausted);
     };
     let record = Record {
@@ -255,35 +303,63 @@ fn reserve(
         spec: wanted.spec,
         address,
         uid_base,
+        running: false,
+        kept_until: None,
+        fault: None,
+        exit: None,
         created_at: wanted.now,
         updated_at: wanted.now,
     };
+    insert(tx, &record)?;
+    tx.execute(
+        "UPDATE installation SET last_address = ?1",
+        [address.to_string()],
+    )?;
+    Ok(Reserved::Held(Box::new(record)))
+}
+
+fn insert(tx: &Connection, record: &Record) -> Result<(), StoreError> {
+    let json = |value: &Exit| serde_json::to_string(value).map_err(|e| unreadable(&e));
     let spec = serde_json::to_string(&record.spec).map_err(|e| unreadable(&e))?;
     tx.execute(
-        &format!("INSERT INTO containers ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)"),
+        &format!(
+            "INSERT INTO containers ({COLUMNS})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+        ),
         params![
             record.id,
             record.username.as_str(),
             record.owner.as_str(),
             record.phase.as_str(),
             spec,
-            address.to_string(),
-            uid_base,
+            record.address.to_string(),
+            record.uid_base,
+            record.running,
+            record.kept_until,
+            record.fault,
+            record.exit.as_ref().map(json).transpose()?,
             record.created_at,
+            record.updated_at,
         ],
     )?;
-    tx.execute(
-        "UPDATE installation SET last_address = ?1",
-        [address.to_string()],
-    )?;
-    operations::insert(
-        tx,
-        &wanted.operation,
-        OperationKind::Create,
-        &record,
-        &wanted.actor,
-    )?;
-    Ok(Reserved::Held(Box::new(record)))
+    Ok(())
+}
+
+/// Every row.
+pub(super) fn rows(db: &Connection) -> Result<Vec<Record>, StoreError> {
+    let mut query = db.prepare(&format!("SELECT {COLUMNS} FROM containers"))?;
+    let rows = query.query_map([], |row| Ok(read(row)))?;
+    rows.map(|row| row?).collect()
+}
+
+/// The row with this id.
+pub(super) fn row(db: &Connection, id: &str) -> Result<Option<Record>, StoreError> {
+    let mut query =
+        db.prepare_cached(&format!("SELECT {COLUMNS} FROM containers WHERE id = ?1"))?;
+    query
+        .query_row([id], |row| Ok(read(row)))
+        .optional()?
+        .transpose()
 }
 
 fn column<T: rusqlite::types::FromSql>(db: &Connection, sql: &str) -> Result<Vec<T>, StoreError> {
@@ -302,16 +378,20 @@ fn read(row: &Row<'_>) -> Result<Record, StoreError> {
             "creating" => Phase::Creating,
             "ready" => Phase::Ready,
             "deleting" => Phase::Deleting,
+            "deleted" => Phase::Deleted,
             other => return Err(StoreError::Unreadable(format!("phase {other}"))),
         },
         spec: serde_json::from_str(&text("spec")?).map_err(|e| unreadable(&e))?,
         address: text("address")?.parse().map_err(|e| unreadable(&e))?,
         uid_base: row.get("uid_base")?,
+        running: row.get("running")?,
+        kept_until: row.get("kept_until")?,
+        fault: row.get("fault")?,
+        exit: row
+            .get::<_, Option<String>>("exit")?
+            .map(|text| serde_json::from_str(&text).map_err(|e| unreadable(&e)))
+            .transpose()?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })
-}
-
-fn unreadable(error: &dyn std::error::Error) -> StoreError {
-    StoreError::Unreadable(error.to_string())
 }

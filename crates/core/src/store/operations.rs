@@ -1,148 +1,292 @@
-//! One row for every create and delete, from before it begins until long after it ended.
+//! One row for every operation, from before it begins until a week after it ended.
 
-use containarium_contract::{OperationId, OperationKind, OperationState, Subject};
-use rusqlite::{Connection, params};
+use containarium_contract::{
+    Event, Face, ListOperations, Operation, OperationId, OperationKind, OperationState,
+    OperationStep, StepState, Subject,
+};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Record, Store, StoreError};
+use super::{Request, Store, StoreError, Tx, keys};
+use crate::{clock, fault::Fault, step::Step, work::Work};
 
-/// The steps of a create and a delete, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The name, address and user ids are held.
-    Reserve,
-    /// The engine makes the instance and starts it.
-    Engine,
-    /// The container boots until its SSH banner says that a login would work.
-    Boot,
-    /// The container is there for its users.
-    Commit,
-    /// The engine stops and removes the instance.
-    Remove,
+/// An operation, as the store knows it. Times are Unix milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Op {
+    pub(crate) id: OperationId,
+    /// A username, or an image.
+    pub(crate) target: String,
+    /// The container's id, where it is about one.
+    pub(crate) container: Option<String>,
+    /// Who beside its actor may see it; `None`: admins.
+    pub(crate) owner: Option<Subject>,
+    pub(crate) actor: Subject,
+    pub(crate) cause: String,
+    pub(crate) state: OperationState,
+    pub(crate) work: Work,
+    pub(crate) steps: Vec<StepRecord>,
+    pub(crate) attempt: u32,
+    pub(crate) deadline: u64,
+    pub(crate) error: Option<Fault>,
+    pub(crate) result: Option<Value>,
+    pub(crate) created_at: u64,
+    pub(crate) updated_at: u64,
 }
 
-impl Step {
-    /// Its name, in answers, logs and the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reserve => "reserve",
-            Self::Engine => "engine",
-            Self::Boot => "boot",
-            Self::Commit => "commit",
-            Self::Remove => "remove",
+/// One step of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StepRecord {
+    pub(crate) step: Step,
+    pub(crate) state: StepState,
+    pub(crate) started_at: Option<u64>,
+    pub(crate) ended_at: Option<u64>,
+    pub(crate) doing: Option<String>,
+    pub(crate) progress: Option<u8>,
+}
+
+impl Op {
+    pub(crate) fn kind(&self) -> OperationKind {
+        self.work.kind()
+    }
+
+    /// A step of it is done.
+    pub(crate) fn passed(&mut self, step: Step, now: u64) {
+        if let Some(known) = self.steps.iter_mut().find(|known| known.step == step) {
+            known.state = StepState::Succeeded;
+            known.started_at.get_or_insert(now);
+            known.ended_at = Some(now);
+            known.progress = None;
+            known.doing = None;
+        }
+    }
+
+    /// How much of it is done, 0 to 100.
+    fn progress(&self) -> u8 {
+        if self.state == OperationState::Succeeded {
+            return 100;
+        }
+        let done: u32 = self
+            .steps
+            .iter()
+            .map(|step| match step.state {
+                StepState::Succeeded => 100,
+                StepState::Running => u32::from(step.progress.unwrap_or(0)),
+                StepState::Pending | StepState::Failed => 0,
+            })
+            .sum();
+        let all = u32::try_from(self.steps.len()).unwrap_or(1).max(1);
+        u8::try_from(done / all).unwrap_or(100).min(99)
+    }
+
+    /// As it is shown to whoever speaks through `face`.
+    pub(crate) fn view(&self, face: Face) -> Operation {
+        let step = |record: &StepRecord| OperationStep {
+            name: record.step.as_str().to_owned(),
+            state: record.state,
+            started_at: record.started_at.map(clock::rfc3339),
+            ended_at: record.ended_at.map(clock::rfc3339),
+            doing: record.doing.clone(),
+            progress: record.progress,
+        };
+        let error = self.error.as_ref();
+        Operation {
+            id: self.id.clone(),
+            kind: self.kind(),
+            target: self.target.clone(),
+            state: self.state,
+            steps: self.steps.iter().map(step).collect(),
+            progress: self.progress(),
+            attempt: self.attempt,
+            deadline: clock::rfc3339(self.deadline),
+            cause: self.cause.clone(),
+            actor: self.actor.clone(),
+            error: error.map(|fault| fault.problem(face, self.id.as_str())),
+            result: self.result.clone(),
+            created_at: clock::rfc3339(self.created_at),
+            updated_at: clock::rfc3339(self.updated_at),
         }
     }
 }
 
-/// A change of one operation.
-#[derive(Clone, Debug)]
-pub(crate) struct Change {
-    pub(crate) id: OperationId,
-    pub(crate) state: OperationState,
-    pub(crate) step: Step,
-    pub(crate) error: Option<String>,
+const COLUMNS: &str = "id, target, container, owner, actor, cause, state, work, steps, attempt, \
+                       deadline, error, result, created_at, updated_at, kind";
+
+impl Tx<'_> {
+    /// The operation that this request began already.
+    pub(crate) fn begun_by(
+        &self,
+        request: Option<&Request>,
+        now: u64,
+    ) -> Result<Option<OperationId>, StoreError> {
+        request.map_or(Ok(None), |request| keys::known(&self.tx, request, now))
+    }
+
+    /// Writes a new operation down.
+    pub(crate) fn insert(&mut self, op: &Op, request: Option<&Request>) -> Result<(), StoreError> {
+        if let Some(request) = request {
+            self.remember(request, &op.id, op.created_at / 1000)?;
+        }
+        let sql = format!(
+            "INSERT INTO operations ({COLUMNS})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+        );
+        self.set(op, &sql)
+    }
+
+    /// Writes down how far an operation is.
+    pub(crate) fn put(&mut self, op: &Op) -> Result<(), StoreError> {
+        let sql = format!(
+            "INSERT OR REPLACE INTO operations ({COLUMNS})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+        );
+        self.set(op, &sql)
+    }
+
+    /// Writes down that somebody asked to cancel it, if it is not over.
+    pub(crate) fn mark_cancelling(&mut self, id: &OperationId, now: u64) -> Result<(), StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM operations WHERE id = ?1");
+        let found = self
+            .tx
+            .query_row(&sql, [id.as_str()], |row| Ok(read(row)))
+            .optional()?
+            .transpose()?;
+        match found {
+            Some(op) if op.state.may_become(OperationState::Cancelling) => self.put(&Op {
+                state: OperationState::Cancelling,
+                updated_at: now,
+                ..op
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn set(&mut self, op: &Op, sql: &str) -> Result<(), StoreError> {
+        self.tx.prepare_cached(sql)?.execute(params![
+            op.id.as_str(),
+            op.target,
+            op.container,
+            op.owner.as_ref().map(Subject::as_str),
+            op.actor.as_str(),
+            op.cause,
+            op.state.as_str(),
+            json(&op.work)?,
+            json(&op.steps)?,
+            op.attempt,
+            op.deadline,
+            op.error.as_ref().map(json).transpose()?,
+            op.result.as_ref().map(json).transpose()?,
+            op.created_at,
+            op.updated_at,
+            op.kind().as_str(),
+        ])?;
+        let told = Event::Operation {
+            operation: Box::new(op.view(Face::Rest)),
+        };
+        self.tell(&op.target, op.owner.as_ref(), &told, op.updated_at / 1000)
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| unreadable(&e))
 }
 
 impl Store {
-    /// Begins a delete: the container is being removed from now on, whatever happens.
-    pub(crate) async fn begin_delete(
-        &self,
-        id: OperationId,
-        record: Record,
-        actor: Subject,
-        now: u64,
-    ) -> Result<(), StoreError> {
+    /// The operation with this id.
+    pub(crate) async fn operation(&self, id: OperationId) -> Result<Option<Op>, StoreError> {
         self.run(move |db| {
-            let tx = db.transaction()?;
-            tx.execute(
-                "UPDATE containers SET phase = 'deleting', updated_at = ?2 WHERE id = ?1",
-                params![record.id, now],
-            )?;
-            insert(
-                &tx,
-                &id,
-                OperationKind::Delete,
-                &Record {
-                    updated_at: now,
-                    ..record
-                },
-                &actor,
-            )?;
-            Ok(tx.commit()?)
+            let sql = format!("SELECT {COLUMNS} FROM operations WHERE id = ?1");
+            let mut query = db.prepare_cached(&sql)?;
+            query
+                .query_row([id.as_str()], |row| Ok(read(row)))
+                .optional()?
+                .transpose()
         })
         .await
     }
 
-    /// Changes an operation alone.
-    pub(crate) async fn change(&self, change: Change, now: u64) -> Result<(), StoreError> {
-        self.run(move |db| apply(db, &change, now)).await
+    /// Those that are not over, the oldest first.
+    pub(crate) async fn unfinished(&self) -> Result<Vec<Op>, StoreError> {
+        self.run(|db| {
+            all(
+                db,
+                &format!(
+                    "SELECT {COLUMNS} FROM operations
+                     WHERE state IN ('queued', 'running', 'cancelling') ORDER BY id"
+                ),
+                [],
+            )
+        })
+        .await
     }
 
-    /// Ends as failed what was under way for a container when an earlier daemon ended.
-    pub(crate) async fn fail_unfinished(
+    /// Those that fit, the youngest first. Of `owner` alone, where that is given; one more than
+    /// the limit, where there are more.
+    pub(crate) async fn operations(
         &self,
-        container: &str,
-        why: &'static str,
-        now: u64,
-    ) -> Result<(), StoreError> {
-        let container = container.to_owned();
+        sought: ListOperations,
+        owner: Option<Subject>,
+    ) -> Result<Vec<Op>, StoreError> {
         self.run(move |db| {
-            db.execute(
-                "UPDATE operations SET state = 'failed', error = ?2, updated_at = ?3
-                 WHERE container = ?1 AND state IN ('queued', 'running', 'cancelling')",
-                params![container, why, now],
-            )?;
-            Ok(())
+            let sql = format!(
+                "SELECT {COLUMNS} FROM operations
+                 WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR state = ?2)
+                   AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR target = ?4)
+                   AND (?5 IS NULL OR id < ?5)
+                 ORDER BY id DESC LIMIT ?6"
+            );
+            all(
+                db,
+                &sql,
+                params![
+                    owner.as_ref().map(Subject::as_str),
+                    sought.state.map(OperationState::as_str),
+                    sought.kind.map(OperationKind::as_str),
+                    sought.target,
+                    sought.cursor.as_ref().map(OperationId::as_str),
+                    sought.limit.map_or(-1, |limit| i64::from(limit) + 1),
+                ],
+            )
         })
         .await
     }
 }
 
-pub(super) fn insert(
-    db: &Connection,
-    id: &OperationId,
-    kind: OperationKind,
-    record: &Record,
-    actor: &Subject,
-) -> Result<(), StoreError> {
-    let (kind, step) = match kind {
-        OperationKind::Create => ("create", Step::Reserve),
-        other => (other.as_str(), Step::Remove),
-    };
-    db.execute(
-        "INSERT INTO operations
-           (id, kind, container, username, actor, state, step, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'running', ?6, ?7, ?7)",
-        params![
-            id.as_str(),
-            kind,
-            record.id,
-            record.username.as_str(),
-            actor.as_str(),
-            step.as_str(),
-            record.updated_at,
-        ],
-    )?;
-    Ok(())
+fn all(db: &Connection, sql: &str, with: impl rusqlite::Params) -> Result<Vec<Op>, StoreError> {
+    let mut query = db.prepare_cached(sql)?;
+    let rows = query.query_map(with, |row| Ok(read(row)))?;
+    rows.map(|row| row?).collect()
 }
 
-pub(super) fn apply(db: &Connection, change: &Change, now: u64) -> Result<(), StoreError> {
-    let state = match change.state {
-        OperationState::Queued => "queued",
-        OperationState::Running => "running",
-        OperationState::Cancelling => "cancelling",
-        OperationState::Succeeded => "succeeded",
-        OperationState::Failed => "failed",
-        OperationState::Cancelled => "cancelled",
-    };
-    db.execute(
-        "UPDATE operations SET state = ?2, step = ?3, error = ?4, updated_at = ?5 WHERE id = ?1",
-        params![
-            change.id.as_str(),
-            state,
-            change.step.as_str(),
-            change.error,
-            now
-        ],
-    )?;
-    Ok(())
+fn read(row: &Row<'_>) -> Result<Op, StoreError> {
+    let text = |name: &str| row.get::<_, String>(name);
+    let maybe = |name: &str| row.get::<_, Option<String>>(name);
+    let state = text("state")?;
+    let state = OperationState::ALL
+        .into_iter()
+        .find(|known| known.as_str() == state);
+    let error = maybe("error")?.map(|text| serde_json::from_str(&text));
+    let result = maybe("result")?.map(|text| serde_json::from_str(&text));
+    let owner = maybe("owner")?.map(|text| text.parse());
+    Ok(Op {
+        id: text("id")?.parse().map_err(|e| unreadable(&e))?,
+        target: text("target")?,
+        container: maybe("container")?,
+        owner: owner.transpose().map_err(|e| unreadable(&e))?,
+        actor: text("actor")?.parse().map_err(|e| unreadable(&e))?,
+        cause: text("cause")?,
+        state: state.ok_or_else(|| StoreError::Unreadable("an operation's state".into()))?,
+        work: serde_json::from_str(&text("work")?).map_err(|e| unreadable(&e))?,
+        steps: serde_json::from_str(&text("steps")?).map_err(|e| unreadable(&e))?,
+        attempt: row.get("attempt")?,
+        deadline: row.get("deadline")?,
+        error: error.transpose().map_err(|e| unreadable(&e))?,
+        result: result.transpose().map_err(|e| unreadable(&e))?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}
+
+pub(super) fn unreadable(error: &dyn std::error::Error) -> StoreError {
+    StoreError::Unreadable(error.to_string())
 }

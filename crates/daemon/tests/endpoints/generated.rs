@@ -231,9 +231,14 @@ async fn ten_thousand_requests_are_none_of_them_our_fault() {
     let mut junk = Junk::new();
     let there = Simulated::on(234).await;
     let store = Store::open(there.state.path()).unwrap();
-    let core = Containarium::open(store, &there.incus, Remotes::default())
-        .await
-        .unwrap();
+    let core = Containarium::open(
+        store,
+        &there.incus,
+        Remotes::default(),
+        containarium_core::RETENTION,
+    )
+    .await
+    .unwrap();
     let secret = || b"a secret of this test and of no other".to_vec().into();
     let admin = Principal {
         subject: "admin".parse().unwrap(),

@@ -1,0 +1,204 @@
+//! Deleting a container: it is stopped and kept for a while, or removed at once. Begun is done: from
+//! its first step on there is no way back but to undelete it.
+
+use std::time::Duration;
+
+use containarium_contract::{DeleteContainer, Deleted, Effect, Exit, ExitReason, State};
+
+use crate::{
+    Asked, Begun, Containarium, Error, Record, clock,
+    engine::Engine,
+    operations::{Plan, Run},
+    step::Step,
+    store::Phase,
+    work::Work,
+};
+
+/// How long a delete may take, engine away and all.
+const WITHIN: Duration = Duration::from_secs(10 * 60);
+
+impl Containarium {
+    /// Deletes a container.
+    pub async fn delete(
+        &self,
+        asked: impl Into<Asked>,
+        request: DeleteContainer,
+    ) -> Result<Deleted, Error> {
+        self.done(self.begin_delete(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_delete(
+        &self,
+        asked: Asked,
+        request: DeleteContainer,
+    ) -> Result<Begun<DeleteContainer>, Error> {
+        let who = asked.who.clone();
+        let judged = async {
+            let record = self.find_ready(&who, Effect::Destroy, &request.username)?;
+            let state = self.shown(&record);
+            let down = matches!(state, Some(State::Stopped | State::Error) | None);
+            if !request.force && !down && !self.inner.operations.is_busy(&record.id) {
+                return Err(Error::NotStopped(request.username.clone()));
+            }
+            let keep = if request.purge { 0 } else { self.retention() };
+            Ok(Plan {
+                target: record.username.to_string(),
+                container: Some(record.id.clone()),
+                owner: Some(record.owner.clone()),
+                work: Work::Delete {
+                    force: request.force,
+                    keep,
+                },
+                within: WITHIN,
+            })
+        };
+        self.begin(asked, &request, judged, |_, _| Ok(())).await
+    }
+}
+
+/// A delete, from wherever an earlier daemon left it.
+pub(crate) async fn run(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
+    let core = run.core.clone();
+    let engine = &core.inner.engine;
+    let Some(record) = run.record() else {
+        // It was removed, and the daemon ended before that was noted.
+        return gone(run).await;
+    };
+    let instance = record.instance();
+    if record.phase == Phase::Ready {
+        run.check()?;
+        let state = run.insist(|| engine.state(&instance)).await?;
+        if !force && !matches!(state, Some(State::Stopped) | None) {
+            return Err(Error::NotStopped(record.username.clone()));
+        }
+        run.begin(Step::Stop)?;
+        // What it did is remembered for whoever brings it back.
+        let (id, now) = (record.id.clone(), clock::now());
+        let running = matches!(state, Some(State::Running | State::Frozen));
+        run.note(move |tx| {
+            tx.set_phase(&id, Phase::Deleting, now)?;
+            tx.set_running(&id, running)
+        })
+        .await?;
+    } else {
+        run.begin_anyway(Step::Stop);
+    }
+    let ending = core.inner.tunnels.ending(&record);
+    if !run.is_done(Step::Stop) {
+        run.insist(|| engine.settle(&instance)).await?;
+        let was = run.insist(|| engine.state(&instance)).await?;
+        if was.is_some_and(|state| state != State::Stopped) {
+            let killed = run.insist(|| engine.kill(&instance)).await;
+            killed.map_err(|e| failed(&core, &record, Step::Stop, e))?;
+            core.inner.inventory.set(&instance, State::Stopped);
+        }
+        let (id, exit) = (record.id.clone(), requested(run, &record, "deleted"));
+        let stopped = was.is_some_and(|state| state != State::Stopped);
+        let running = run.known_record()?.running;
+        run.done(Step::Stop, move |tx| {
+            if stopped {
+                tx.set_exit(&id, &exit, None)?;
+            }
+            tx.set_running(&id, running)
+        })
+        .await?;
+    }
+    if keep == 0 {
+        run.begin_anyway(Step::Remove);
+        remove(run, &record, engine).await?;
+        ending.done("deleted");
+        run.passed(Step::Remove);
+        return gone(run).await;
+    }
+    run.begin_anyway(Step::Keep);
+    let until = clock::now() + keep;
+    let kept = Record {
+        kept_until: Some(until),
+        ..(*run.known_record()?).clone()
+    };
+    match run.insist(|| engine.mark(&kept)).await {
+        Ok(()) => {}
+        Err(e) if e.is_not_found() => {
+            ending.done("deleted");
+            return gone(run).await;
+        }
+        Err(e) => return Err(failed(&core, &record, Step::Keep, e)),
+    }
+    core.inner
+        .inventory
+        .set_tags(&instance, |tags| tags.kept_until = Some(until));
+    ending.done("deleted");
+    run.passed(Step::Keep);
+    run.begin_anyway(Step::Commit);
+    let name = record.username.container_name();
+    let answer = Deleted {
+        message: format!(
+            "{name} is deleted. It is kept until {} and can be brought back until then: \
+             `containarium undelete {}`.",
+            clock::rfc3339_of(until),
+            record.username
+        ),
+        container_name: name,
+        deleted_until: Some(clock::rfc3339_of(until)),
+    };
+    let (id, now) = (record.id.clone(), clock::now());
+    run.succeed(&answer, move |tx| tx.keep(&id, until, now))
+        .await
+}
+
+/// Removes its instance, however often that takes.
+pub(crate) async fn remove(run: &mut Run, record: &Record, engine: &Engine) -> Result<(), Error> {
+    let core = run.core.clone();
+    let instance = record.instance();
+    run.insist(|| engine.settle(&instance)).await?;
+    let removed = core.remove_insisting(run, record).await;
+    core.inner.inventory.remove(&instance);
+    removed
+}
+
+/// Nothing is left of it.
+async fn gone(run: &mut Run) -> Result<(), Error> {
+    let record = run.record();
+    let name = format!("{}-container", run.op().target);
+    let answer = Deleted {
+        message: format!("{name} and everything in it is deleted."),
+        container_name: name,
+        deleted_until: None,
+    };
+    run.begin_anyway(Step::Commit);
+    run.succeed(&answer, move |tx| match record {
+        Some(record) => tx.forget(&record.id),
+        None => Ok(()),
+    })
+    .await
+}
+
+/// How a container stopped that was asked to.
+pub(crate) fn requested(run: &Run, record: &Record, how: &str) -> Exit {
+    let op = run.op();
+    Exit {
+        at: clock::rfc3339(clock::now_ms()),
+        reason: ExitReason::Requested,
+        detail: format!(
+            "{} was {how} by {}: {}",
+            record.username.container_name(),
+            op.actor,
+            op.cause
+        ),
+        actor: Some(op.actor.to_string()),
+        operation: Some(op.id.clone()),
+        console: None,
+    }
+}
+
+fn failed(
+    core: &Containarium,
+    record: &Record,
+    step: Step,
+    error: containarium_incus::Error,
+) -> Error {
+    core.disagree();
+    core.failed_in("delete", record, step, error, String::new())
+}

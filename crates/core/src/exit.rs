@@ -1,0 +1,101 @@
+//! How a container stopped that nobody stopped through us: when, why, and its last words.
+
+use std::{sync::Arc, time::Duration};
+
+use containarium_contract::{Event, Exit, ExitReason, State};
+use tokio::time::Instant;
+
+use crate::{Containarium, Record, clock, kernel_log, store::Phase};
+
+/// A container that ends within this time of its start has not really started.
+const TRIAL: Duration = Duration::from_secs(10);
+
+/// What is known of a stop.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    /// Who asked Incus for it.
+    pub(crate) requestor: Option<String>,
+    /// Whether it was seen to happen.
+    pub(crate) seen: bool,
+}
+
+impl Containarium {
+    /// Notes how a container stopped, and that it is in error if it had only just started.
+    pub(crate) async fn went_down(&self, record: Arc<Record>, witness: Witness, began: Instant) {
+        let instance = record.instance();
+        // An event may be late: what is so now decides.
+        match self.inner.engine.state(&instance).await {
+            Ok(Some(State::Stopped)) => {}
+            Ok(Some(other)) => {
+                self.inner.inventory.set(&instance, other);
+                return;
+            }
+            Ok(None) | Err(_) => return,
+        }
+        let _claim = self.inner.claims.claim(record.username.as_str()).await;
+        let Some(record) = self.inner.store.container_by_id(&record.id) else {
+            return;
+        };
+        if record.phase != Phase::Ready || !record.running {
+            return;
+        }
+        let name = record.username.container_name();
+        let console = self.inner.engine.evidence(&instance).await;
+        let killed = kernel_log::killed_for_memory(&instance).await;
+        let limit = &record.spec.resources.memory;
+        let (reason, detail) = match &witness.requestor {
+            Some(who) => (
+                ExitReason::Engine,
+                format!("{name} was stopped through Incus by `{who}`, past Containarium"),
+            ),
+            None if killed => (
+                ExitReason::OutOfMemory,
+                format!(
+                    "{name} used more than its {limit} of memory, and the kernel killed its init"
+                ),
+            ),
+            None if witness.seen => (
+                ExitReason::Guest,
+                format!(
+                    "{name} stopped by itself: it was shut down from inside, or its init ended"
+                ),
+            ),
+            None => (
+                ExitReason::Unobserved,
+                format!("{name} stopped while Containarium was not looking"),
+            ),
+        };
+        let young = self.started_within(&record, began);
+        let at = clock::rfc3339(clock::now_ms());
+        let exit = Exit {
+            at: at.clone(),
+            reason,
+            detail: detail.clone(),
+            actor: witness.requestor,
+            operation: None,
+            console: Some(console).filter(|text| !text.is_empty()),
+        };
+        let fault = young.then(|| format!("{detail}, within {} s of its start", TRIAL.as_secs()));
+        let state = if young { State::Error } else { State::Stopped };
+        let event = Event::Container {
+            username: record.username.clone(),
+            state,
+            detail: Some(detail),
+            at,
+        };
+        tracing::info!(username = %record.username, reason = ?exit.reason, "a container stopped");
+        let noted = self.inner.store.write(move |tx| {
+            tx.set_exit(&record.id, &exit, fault.as_deref())?;
+            let target = record.username.as_str();
+            tx.tell(target, Some(&record.owner), &event, clock::now())
+        });
+        if let Err(error) = noted.await {
+            tracing::error!(%error, "how a container stopped is not noted");
+        }
+    }
+
+    fn started_within(&self, record: &Record, ended: Instant) -> bool {
+        let up = self.inner.inventory.up_since(&record.instance());
+        up.is_some_and(|up| ended.saturating_duration_since(up) < TRIAL)
+    }
+}

@@ -1,0 +1,290 @@
+//! What the engine has, in memory: fed by its events and by full listings, read by everybody.
+//! Nothing here asks the engine anything.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::Ipv4Addr,
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use containarium_contract::{EngineHealth, State};
+use containarium_incus::{Heard, Instance};
+use tokio::{sync::watch, time::Instant};
+
+use crate::engine::{self, Tags};
+
+/// The engine gives a sign of life every 10 s at the least.
+const QUIET: Duration = Duration::from_secs(12);
+
+/// Whether a login works, of an instance that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Login {
+    /// Nobody has looked yet.
+    Unknown,
+    /// Its sshd has spoken.
+    Works,
+    /// Its sshd did not speak in time.
+    Silent,
+}
+
+/// An instance, as it was last seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) state: State,
+    pub(crate) login: Login,
+    /// When it last began to run, if that was seen.
+    pub(crate) up_since: Option<Instant>,
+    /// When this was seen.
+    at: Instant,
+    pub(crate) tags: Tags,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    by_name: HashMap<String, Seen>,
+    /// Those that went, and when: a listing that was asked for before may still have them.
+    gone: HashMap<String, Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    /// When the engine last answered us; `None`: it is known not to.
+    heard: Option<Instant>,
+    /// The same of what listens to its events.
+    events: Option<Heard>,
+}
+
+impl Health {
+    fn last(&self) -> Option<Instant> {
+        let events = self.events.as_ref().map(Heard::at);
+        self.heard.map(|heard| heard.max(events.unwrap_or(heard)))
+    }
+}
+
+/// What the engine has.
+#[derive(Debug)]
+pub(crate) struct Inventory {
+    seen: RwLock<All>,
+    health: watch::Sender<Health>,
+    /// Whether a full listing is the base of what is seen.
+    listed: watch::Sender<bool>,
+    /// Whether somebody is looking if the engine answers.
+    looking: AtomicBool,
+}
+
+impl Default for Inventory {
+    fn default() -> Self {
+        Self {
+            seen: RwLock::default(),
+            health: watch::Sender::new(Health::default()),
+            listed: watch::Sender::new(false),
+            looking: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Inventory {
+    /// The engine gave a sign of life.
+    pub(crate) fn heard(&self) {
+        self.health
+            .send_modify(|health| health.heard = Some(Instant::now()));
+    }
+
+    /// The engine did not answer.
+    pub(crate) fn silent(&self) {
+        self.health
+            .send_if_modified(|health| health.heard.take().is_some());
+    }
+
+    /// Its events are listened to from now on: each is a sign of life.
+    pub(crate) fn listening(&self, events: Heard) {
+        self.health.send_modify(|health| {
+            health.heard = Some(Instant::now());
+            health.events = Some(events);
+        });
+    }
+
+    /// Whether the engine answers, as far as is known without asking.
+    pub(crate) fn health(&self) -> EngineHealth {
+        match self.health.borrow().last() {
+            Some(heard) if heard.elapsed() <= QUIET => EngineHealth::Ok,
+            Some(_) | None => EngineHealth::Unreachable,
+        }
+    }
+
+    /// Whether the engine is known not to answer.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.health.borrow().heard.is_none()
+    }
+
+    /// Claims the look whether the engine answers; false where somebody has it.
+    pub(crate) fn begin_look(&self) -> bool {
+        !self.looking.swap(true, Ordering::AcqRel)
+    }
+
+    /// Gives it back.
+    pub(crate) fn end_look(&self) {
+        self.looking.store(false, Ordering::Release);
+    }
+
+    /// How long ago the engine last gave a sign of life.
+    pub(crate) fn quiet_for(&self) -> Option<Duration> {
+        self.health.borrow().last().map(|heard| heard.elapsed())
+    }
+
+    /// When the engine answers, again or still.
+    pub(crate) async fn answers(&self) {
+        let mut health = self.health.subscribe();
+        health.mark_unchanged();
+        let _sender_is_here = health.wait_for(|health| health.heard.is_some()).await;
+    }
+
+    /// When a full listing has been read at least once.
+    pub(crate) async fn listed(&self) {
+        let mut listed = self.listed.subscribe();
+        let _sender_is_here = listed.wait_for(|listed| *listed).await;
+    }
+
+    /// Whether a full listing was read once.
+    pub(crate) fn is_listed(&self) -> bool {
+        *self.listed.borrow()
+    }
+
+    /// Takes over a complete listing that was asked for then; answers with those that changed their
+    /// state, and from what. What was seen since then is newer than the listing.
+    pub(crate) fn replace(
+        &self,
+        all: &[Instance],
+        asked: Instant,
+    ) -> Vec<(String, Option<State>, State)> {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let All { by_name, gone } = &mut *seen;
+        gone.retain(|_, at| *at >= asked);
+        let mut before = std::mem::take(by_name);
+        let mut changed = Vec::new();
+        for instance in all {
+            if gone.contains_key(&instance.name) {
+                continue;
+            }
+            let tags = Tags::of(instance);
+            let old = before.remove(&instance.name);
+            let now = match old {
+                Some(newer) if newer.at >= asked => Seen { tags, ..newer },
+                old => {
+                    let state = engine::state(instance.status_code);
+                    let was = old.as_ref().map(|old| old.state);
+                    if was != Some(state) {
+                        changed.push((instance.name.clone(), was, state));
+                    }
+                    let same = old.as_ref().filter(|old| old.state == state);
+                    Seen {
+                        state,
+                        login: same.map_or(Login::Unknown, |old| old.login),
+                        up_since: old.as_ref().and_then(|old| old.up_since),
+                        at: asked,
+                        tags,
+                    }
+                }
+            };
+            by_name.insert(instance.name.clone(), now);
+        }
+        by_name.extend(before.into_iter().filter(|(_, newer)| newer.at >= asked));
+        drop(seen);
+        self.listed.send_replace(true);
+        changed
+    }
+
+    /// An instance is in this state from now on; answers with the one before.
+    pub(crate) fn set(&self, instance: &str, state: State) -> Option<State> {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        seen.gone.remove(instance);
+        let Some(known) = seen.by_name.get_mut(instance) else {
+            let new = Seen {
+                state,
+                login: Login::Unknown,
+                up_since: (state == State::Running).then_some(now),
+                at: now,
+                tags: Tags::default(),
+            };
+            seen.by_name.insert(instance.to_owned(), new);
+            return None;
+        };
+        let was = known.state;
+        known.at = now;
+        if was != state {
+            known.state = state;
+            known.login = Login::Unknown;
+            if state == State::Running && was != State::Frozen {
+                known.up_since = Some(now);
+            }
+        }
+        Some(was)
+    }
+
+    /// Whether a login to an instance that runs works.
+    pub(crate) fn set_login(&self, instance: &str, login: Login) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = seen.by_name.get_mut(instance) {
+            known.login = login;
+        }
+    }
+
+    /// What an instance's tags are from now on.
+    pub(crate) fn set_tags(&self, instance: &str, change: impl FnOnce(&mut Tags)) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = seen.by_name.get_mut(instance) {
+            change(&mut known.tags);
+        }
+    }
+
+    /// There is no such instance any more.
+    pub(crate) fn remove(&self, instance: &str) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        seen.by_name.remove(instance);
+        seen.gone.insert(instance.to_owned(), Instant::now());
+    }
+
+    /// What one instance does, and whether a login works.
+    pub(crate) fn state(&self, instance: &str) -> Option<(State, Login)> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.by_name
+            .get(instance)
+            .map(|seen| (seen.state, seen.login))
+    }
+
+    /// When an instance last began to run, if that was seen.
+    pub(crate) fn up_since(&self, instance: &str) -> Option<Instant> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.by_name.get(instance)?.up_since
+    }
+
+    /// All of them, by name.
+    pub(crate) fn all(&self) -> BTreeMap<String, Seen> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.by_name
+            .iter()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect()
+    }
+
+    /// The addresses and first user ids that instances have.
+    pub(crate) fn in_use(&self) -> (Vec<Ipv4Addr>, Vec<u32>) {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let addresses = seen
+            .by_name
+            .values()
+            .filter_map(|seen| seen.tags.address)
+            .collect();
+        let uids = seen
+            .by_name
+            .values()
+            .filter_map(|seen| seen.tags.uid_base)
+            .collect();
+        (addresses, uids)
+    }
+}

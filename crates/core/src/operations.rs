@@ -1,0 +1,412 @@
+//! Operations: written down before they begin, seen to their end by one task each, watched by
+//! whoever wants to. What each kind does is in the file of its verb.
+
+mod run;
+
+use std::{
+    collections::HashMap,
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use containarium_contract::{
+    CancelOperation, Effect, Endpoint, Face, GetOperation, ListOperations, OperationAnswer,
+    OperationId, OperationList, OperationState, StepState, Subject, WaitOperation,
+};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use run::{Run, away, chain};
+
+use crate::{
+    Asked, Containarium, Decision, Error, Principal, Role, StoreError,
+    access::decide,
+    clock,
+    containarium::operation_id,
+    store::{Op, StepRecord, Tx},
+    work::Work,
+};
+
+/// The longest wait for an operation in one call, seconds.
+const LONGEST_WAIT: u32 = 120;
+
+/// An operation that has a task.
+#[derive(Clone, Debug)]
+struct Live {
+    now: watch::Receiver<Arc<Op>>,
+    cancel: CancellationToken,
+}
+
+/// The operations that have a task.
+#[derive(Debug, Default)]
+pub(crate) struct Operations(Mutex<HashMap<OperationId, Live>>);
+
+impl Operations {
+    fn get(&self, id: &OperationId) -> Option<Live> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(id).cloned()
+    }
+
+    /// False where it has a task already.
+    fn put(&self, id: OperationId, live: Live) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = !all.contains_key(&id);
+        if free {
+            all.insert(id, live);
+        }
+        free
+    }
+
+    fn remove(&self, id: &OperationId) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(id);
+    }
+
+    /// Whether this one has a task.
+    pub(crate) fn has(&self, id: &OperationId) -> bool {
+        self.get(id).is_some()
+    }
+
+    /// The ids of the containers that some operation works on, or is about to.
+    pub(crate) fn busy(&self) -> std::collections::HashSet<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values()
+            .filter_map(|live| live.now.borrow().container.clone())
+            .collect()
+    }
+
+    /// Whether an operation works on this container, or is about to.
+    pub(crate) fn is_busy(&self, container: &str) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values()
+            .any(|live| live.now.borrow().container.as_deref() == Some(container))
+    }
+}
+
+/// A change that is written down and will be done. What it answers is awaited with
+/// [`Containarium::done`].
+#[derive(Clone, Debug)]
+pub struct Begun<E> {
+    /// Its operation.
+    pub id: OperationId,
+    answer: PhantomData<fn() -> E>,
+}
+
+/// What came of writing a change down.
+enum Submitted {
+    New(Box<Op>),
+    /// The same request began this one.
+    Known(OperationId),
+    Refused(Error),
+}
+
+/// What is to be written down.
+pub(crate) struct Plan {
+    pub(crate) target: String,
+    pub(crate) container: Option<String>,
+    pub(crate) owner: Option<Subject>,
+    pub(crate) work: Work,
+    /// When it is given up.
+    pub(crate) within: Duration,
+}
+
+impl Containarium {
+    /// Writes a change down, unless the same request has already, and begins it. `plan` judges the
+    /// request; `also` belongs to the same transaction.
+    pub(crate) async fn begin<E: Endpoint>(
+        &self,
+        asked: Asked,
+        ask: &E,
+        plan: impl Future<Output = Result<Plan, Error>>,
+        also: impl FnOnce(&mut Tx<'_>, &mut Op) -> Result<(), Error> + Send + 'static,
+    ) -> Result<Begun<E>, Error> {
+        let begun = |id| Begun {
+            id,
+            answer: PhantomData,
+        };
+        let request = asked.request(ask)?;
+        if let Some(request) = request.clone()
+            && let Some(known) = self.inner.store.begun_by(request, clock::now()).await?
+        {
+            return Ok(begun(known));
+        }
+        if self.inner.closing.is_cancelled() {
+            return Err(Error::Stopping);
+        }
+        let plan = plan.await?;
+        let mut op = op(&asked, plan);
+        let this = self.clone();
+        // Once it is written down it has a task, whether its caller still waits or not.
+        self.to_the_end(async move {
+            let submitted = this.inner.store.write(move |tx| {
+                if let Some(known) = tx.begun_by(request.as_ref(), clock::now())? {
+                    return Ok(Submitted::Known(known));
+                }
+                if let Err(error) = also(tx, &mut op) {
+                    return Ok(Submitted::Refused(error));
+                }
+                tx.insert(&op, request.as_ref())?;
+                Ok(Submitted::New(Box::new(op)))
+            });
+            match submitted.await? {
+                Submitted::Known(known) => Ok(begun(known)),
+                Submitted::Refused(error) => Err(error),
+                Submitted::New(op) => {
+                    let id = op.id.clone();
+                    this.see_to(*op);
+                    Ok(begun(id))
+                }
+            }
+        })
+        .await
+    }
+
+    /// Begins a change of our own accord.
+    pub(crate) async fn begin_ourselves(&self, cause: &str, plan: Plan) -> Result<(), Error> {
+        let actor: Subject = OURSELVES
+            .parse()
+            .unwrap_or_else(|_| unreachable!("it is a subject"));
+        let asked = Asked {
+            who: Principal {
+                subject: actor,
+                roles: Vec::new(),
+            },
+            key: None,
+            cause: cause.to_owned(),
+        };
+        let op = op(&asked, plan);
+        let written = op.clone();
+        self.inner
+            .store
+            .write(move |tx| tx.insert(&written, None))
+            .await?;
+        self.see_to(op);
+        Ok(())
+    }
+
+    /// Gives an operation a task, unless it has one.
+    pub(crate) fn see_to(&self, op: Op) {
+        let (sender, now) = watch::channel(Arc::new(op));
+        let cancel = CancellationToken::new();
+        let op = Arc::clone(&now.borrow());
+        if op.state == OperationState::Cancelling {
+            cancel.cancel();
+        }
+        let id = op.id.clone();
+        let live = Live {
+            now,
+            cancel: cancel.clone(),
+        };
+        if !self.inner.operations.put(id.clone(), live) {
+            return;
+        }
+        let run = Run::of(self.clone(), (*op).clone(), sender, cancel);
+        let this = self.clone();
+        self.inner.tasks.spawn(async move {
+            // A panic in it drops what the waiting look at; the reconciler gives it another task.
+            let _gone = Gone(&this, &id);
+            run.to_the_end().await;
+        });
+    }
+
+    /// What a change answers, once it is done.
+    pub async fn done<E: Endpoint>(&self, begun: Begun<E>) -> Result<E::Answer, Error> {
+        let op = self.ended(&begun.id).await?;
+        match (op.state, op.error, op.result) {
+            (OperationState::Succeeded, _, Some(result)) => {
+                let answer = serde_json::from_value(result);
+                Ok(answer.map_err(|e| StoreError::Unreadable(e.to_string()))?)
+            }
+            (_, Some(fault), _) => Err(Error::Failed(fault)),
+            (_, None, _) => Err(Error::Suspended(begun.id)),
+        }
+    }
+
+    /// The operation at its end, or where this daemon leaves it.
+    async fn ended(&self, id: &OperationId) -> Result<Op, Error> {
+        if let Some(mut live) = self.inner.operations.get(id) {
+            let ended = live.now.wait_for(|op| op.state.is_final()).await;
+            if let Ok(op) = ended {
+                return Ok((**op).clone());
+            }
+        }
+        let found = self.inner.store.operation(id.clone()).await?;
+        let found = found.ok_or_else(|| Error::NoOperation(id.clone()))?;
+        if found.state.is_final() {
+            Ok(found)
+        } else {
+            Err(Error::Suspended(id.clone()))
+        }
+    }
+
+    /// Operations that `who` may see, the youngest first.
+    pub async fn list_operations(
+        &self,
+        who: &Principal,
+        face: Face,
+        ask: ListOperations,
+    ) -> Result<OperationList, Error> {
+        let owner = (!sees_all(who)).then(|| who.subject.clone());
+        let limit = ask.limit.map_or(usize::MAX, |limit| limit as usize);
+        let mut found = self.inner.store.operations(ask, owner).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let operations: Vec<_> = found
+            .into_iter()
+            .map(|op| self.latest(op).view(face))
+            .collect();
+        let next_cursor = operations
+            .last()
+            .filter(|_| more)
+            .map(|last| last.id.clone());
+        Ok(OperationList {
+            operations,
+            next_cursor,
+        })
+    }
+
+    /// One operation.
+    pub async fn get_operation(
+        &self,
+        who: &Principal,
+        face: Face,
+        ask: GetOperation,
+    ) -> Result<OperationAnswer, Error> {
+        let op = self.find_operation(who, Effect::Read, &ask.id).await?;
+        Ok(answer(&op, face))
+    }
+
+    /// One operation, once it is over or the time is.
+    pub async fn wait_operation(
+        &self,
+        who: &Principal,
+        face: Face,
+        ask: WaitOperation,
+    ) -> Result<OperationAnswer, Error> {
+        if ask.timeout > LONGEST_WAIT {
+            return Err(Error::Wait(ask.timeout));
+        }
+        let op = self.find_operation(who, Effect::Read, &ask.id).await?;
+        if op.state.is_final() {
+            return Ok(answer(&op, face));
+        }
+        let within = Duration::from_secs(ask.timeout.into());
+        let closing = self.inner.closing.cancelled();
+        let _over = tokio::select! {
+            over = timeout(within, self.ended(&ask.id)) => over.is_ok(),
+            () = closing => false,
+        };
+        let op = self.find_operation(who, Effect::Read, &ask.id).await?;
+        Ok(answer(&op, face))
+    }
+
+    /// Asks an operation to stop and to undo what it began.
+    pub async fn cancel_operation(
+        &self,
+        who: &Principal,
+        face: Face,
+        ask: CancelOperation,
+    ) -> Result<OperationAnswer, Error> {
+        let op = self.find_operation(who, Effect::Write, &ask.id).await?;
+        if op.state.is_final() {
+            let (id, state) = (op.id, op.state);
+            return Err(Error::OverAlready { id, state });
+        }
+        // Its task first: what it writes from now on says so, too.
+        if let Some(live) = self.inner.operations.get(&ask.id) {
+            live.cancel.cancel();
+        }
+        let id = ask.id.clone();
+        let marked = self
+            .inner
+            .store
+            .write(move |tx| tx.mark_cancelling(&id, clock::now_ms()));
+        marked.await?;
+        let op = self.find_operation(who, Effect::Read, &ask.id).await?;
+        Ok(answer(&op, face))
+    }
+
+    /// The operation as its task knows it, which may be further than the store.
+    fn latest(&self, op: Op) -> Op {
+        match self.inner.operations.get(&op.id) {
+            Some(live) => {
+                let mut now = (**live.now.borrow()).clone();
+                if live.cancel.is_cancelled() && !now.state.is_final() {
+                    now.state = OperationState::Cancelling;
+                }
+                now
+            }
+            None => op,
+        }
+    }
+
+    async fn find_operation(
+        &self,
+        who: &Principal,
+        effect: Effect,
+        id: &OperationId,
+    ) -> Result<Op, Error> {
+        let missing = || Error::NoOperation(id.clone());
+        let op = self.inner.store.operation(id.clone()).await?;
+        let op = op.ok_or_else(missing)?;
+        let owner = op.owner.as_ref().unwrap_or(&op.actor);
+        match decide(who, effect, owner) {
+            Decision::Allow => Ok(self.latest(op)),
+            Decision::Forbid => Err(Error::Forbidden),
+            Decision::Hide => Err(missing()),
+        }
+    }
+}
+
+/// Whoever acts when nobody asked.
+pub(crate) const OURSELVES: &str = "containarium";
+
+/// Whether `who` sees what belongs to nobody in particular.
+pub(crate) fn sees_all(who: &Principal) -> bool {
+    who.is(Role::Admin) || who.is(Role::Viewer)
+}
+
+fn answer(op: &Op, face: Face) -> OperationAnswer {
+    OperationAnswer {
+        operation: op.view(face),
+    }
+}
+
+fn op(asked: &Asked, plan: Plan) -> Op {
+    let now = clock::now_ms();
+    let within = u64::try_from(plan.within.as_millis()).unwrap_or(u64::MAX);
+    let step = |step| StepRecord {
+        step,
+        state: StepState::Pending,
+        started_at: None,
+        ended_at: None,
+        doing: None,
+        progress: None,
+    };
+    Op {
+        id: operation_id(),
+        target: plan.target,
+        container: plan.container,
+        owner: plan.owner,
+        actor: asked.who.subject.clone(),
+        cause: asked.cause.clone(),
+        state: OperationState::Queued,
+        steps: plan.work.steps().into_iter().map(step).collect(),
+        work: plan.work,
+        attempt: 1,
+        deadline: now.saturating_add(within),
+        error: None,
+        result: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+struct Gone<'a>(&'a Containarium, &'a OperationId);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.inner.operations.remove(self.1);
+    }
+}

@@ -1,0 +1,386 @@
+//! One operation under way: what its task knows, writes down and shows.
+
+use std::{sync::Arc, time::Duration};
+
+use containarium_contract::{OperationState, Reason, StepState};
+use serde::Serialize;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Containarium, Error, StoreError, clock,
+    fault::Fault,
+    step::{Moment, Step, passing},
+    store::{Op, Record, Tx},
+    work::Work,
+};
+
+/// Between two looks at an engine that fails without being away.
+const PAUSE: Duration = Duration::from_millis(250);
+/// After so many attempts, each ended by a crash, it is given up.
+const ATTEMPTS: u32 = 10;
+
+/// An operation and its task.
+pub(crate) struct Run {
+    pub(crate) core: Containarium,
+    op: Op,
+    shown: watch::Sender<Arc<Op>>,
+    cancel: CancellationToken,
+    /// Monotonic: a clock that is set ends nothing.
+    end: Instant,
+}
+
+impl Run {
+    pub(super) fn of(
+        core: Containarium,
+        op: Op,
+        shown: watch::Sender<Arc<Op>>,
+        cancel: CancellationToken,
+    ) -> Self {
+        let left = op.deadline.saturating_sub(clock::now_ms());
+        let longest = op.deadline.saturating_sub(op.created_at);
+        Self {
+            core,
+            op,
+            shown,
+            cancel,
+            end: Instant::now() + Duration::from_millis(left.min(longest)),
+        }
+    }
+
+    /// Its work, in its turn, to its end or to where this daemon leaves it to the next.
+    pub(super) async fn to_the_end(mut self) {
+        let core = self.core.clone();
+        let claim = tokio::select! {
+            biased;
+            claim = core.inner.claims.claim(&self.op.target) => Ok(claim),
+            () = self.cancel.cancelled() => Err(Error::Cancelled),
+            () = sleep_until(self.end) => Err(Error::Overdue),
+            () = core.inner.closing.cancelled() => return,
+        };
+        let done = match claim {
+            Ok(_claim) => match self.taken_up().await {
+                // The claim is held to the end of the match.
+                Ok(()) => {
+                    let done = self.work().await;
+                    self.conclude(done).await;
+                    return;
+                }
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        self.conclude(done).await;
+    }
+
+    async fn work(&mut self) -> Result<(), Error> {
+        match self.op.work.clone() {
+            Work::Create { notes } => crate::create::run(self, notes).await,
+            Work::Delete { force, keep } => crate::delete::run(self, force, keep).await,
+            Work::Undelete { start } => crate::undelete::run(self, start).await,
+            Work::Purge => crate::purge::run(self).await,
+            Work::Start => crate::power::run_start(self).await,
+            Work::Stop { force, timeout } => crate::power::run_stop(self, force, timeout).await,
+            Work::AddSshKey { key } => crate::ssh_keys::run_add(self, key).await,
+            Work::RemoveSshKey { fingerprint, force } => {
+                crate::ssh_keys::run_remove(self, fingerprint, force).await
+            }
+            Work::PrepareImage {
+                image,
+                docker,
+                force,
+            } => crate::images::run_prepare(self, image, docker, force).await,
+            Work::DeleteImage { image } => crate::images::run_delete(self, image).await,
+        }
+    }
+
+    /// Notes that it runs, and how often that was.
+    async fn taken_up(&mut self) -> Result<(), Error> {
+        let again = self.op.state != OperationState::Queued;
+        if again {
+            self.op.attempt += 1;
+        }
+        if self.op.state == OperationState::Queued {
+            self.op.state = OperationState::Running;
+        }
+        if self.op.attempt > ATTEMPTS {
+            return Err(Error::Overdue);
+        }
+        self.write(|_, _| Ok(())).await
+    }
+
+    async fn conclude(mut self, done: Result<(), Error>) {
+        let error = match done {
+            Ok(()) => return,
+            // The next daemon goes on with it.
+            Err(Error::Suspended(_)) => return,
+            Err(error) => error,
+        };
+        let id = self.op.id.clone();
+        let fault = Fault::from(&error);
+        if fault.reason.status() >= 500 {
+            tracing::error!(operation = %id, error = %chain(&error), "failed");
+        } else {
+            tracing::info!(operation = %id, %error, "not done");
+        }
+        self.op.state = if fault.reason == Reason::Cancelled {
+            OperationState::Cancelled
+        } else {
+            OperationState::Failed
+        };
+        for step in &mut self.op.steps {
+            if step.state == StepState::Running {
+                step.state = StepState::Failed;
+                step.ended_at = Some(clock::now_ms());
+            }
+        }
+        self.op.error = Some(fault);
+        if let Err(e) = self.write(|_, _| Ok(())).await {
+            // Whoever waits is told; the reconciler takes it up again, because the store says
+            // that it is not over.
+            tracing::error!(operation = %id, error = %e, "its end is not noted");
+            self.show();
+        }
+    }
+
+    pub(crate) fn op(&self) -> &Op {
+        &self.op
+    }
+
+    /// The container it is about, as the store knows it now.
+    pub(crate) fn record(&self) -> Option<Arc<Record>> {
+        let id = self.op.container.as_deref()?;
+        self.core.inner.store.container_by_id(id)
+    }
+
+    /// The same where there must be one.
+    pub(crate) fn known_record(&self) -> Result<Arc<Record>, Error> {
+        self.record().ok_or_else(|| match self.op.target.parse() {
+            Ok(username) => Error::NoContainer(username),
+            Err(_) => Error::NoOperation(self.op.id.clone()),
+        })
+    }
+
+    /// Whether an earlier attempt came through this step.
+    pub(crate) fn is_done(&self, step: Step) -> bool {
+        let found = self.op.steps.iter().find(|known| known.step == step);
+        found.is_some_and(|known| known.state == StepState::Succeeded)
+    }
+
+    /// Whether an earlier daemon began it, so that anything may be so.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.op.attempt > 1
+    }
+
+    /// Begins a step: where somebody asked to cancel, or the time is over, it is not begun.
+    pub(crate) fn begin(&mut self, step: Step) -> Result<(), Error> {
+        self.check()?;
+        self.begin_anyway(step);
+        Ok(())
+    }
+
+    /// Begins a step from which there is no way back.
+    pub(crate) fn begin_anyway(&mut self, step: Step) {
+        passing(self.op.kind(), step, Moment::Before);
+        if let Some(known) = self.op.steps.iter_mut().find(|known| known.step == step) {
+            known.state = StepState::Running;
+            known.started_at = Some(clock::now_ms());
+        }
+        self.show();
+    }
+
+    /// Writes down that a step is done, and what else is so since then.
+    pub(crate) async fn done(
+        &mut self,
+        step: Step,
+        also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Error> {
+        passing(self.op.kind(), step, Moment::Done);
+        self.passed(step);
+        self.write(|tx, _| also(tx)).await?;
+        passing(self.op.kind(), step, Moment::Recorded);
+        Ok(())
+    }
+
+    /// Writes down that all of it is done.
+    pub(crate) async fn succeed(
+        &mut self,
+        result: &impl Serialize,
+        also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Error> {
+        let result = serde_json::to_value(result);
+        let result = result.map_err(|e| StoreError::Unreadable(e.to_string()))?;
+        passing(self.op.kind(), Step::Commit, Moment::Done);
+        self.passed(Step::Commit);
+        let before = self.op.state;
+        self.op.state = OperationState::Succeeded;
+        self.op.result = Some(result);
+        if let Err(e) = self.write(|tx, _| also(tx)).await {
+            self.op.state = before;
+            self.op.result = None;
+            return Err(e);
+        }
+        passing(self.op.kind(), Step::Commit, Moment::Recorded);
+        Ok(())
+    }
+
+    /// Writes down why it fails, and what else is so, before what was begun is undone.
+    pub(crate) async fn fail_with(
+        &mut self,
+        error: &Error,
+        also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Error> {
+        self.op.error = Some(Fault::from(error));
+        self.write(|tx, _| also(tx)).await
+    }
+
+    /// Why it failed, where an earlier daemon noted that.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.op.error.clone().map(Error::Failed)
+    }
+
+    /// A step is done; it is written down with the next.
+    pub(crate) fn passed(&mut self, step: Step) {
+        self.op.passed(step, clock::now_ms());
+    }
+
+    /// How long ago it was asked for.
+    pub(crate) fn took(&self) -> Duration {
+        Duration::from_millis(clock::now_ms().saturating_sub(self.op.created_at))
+    }
+
+    /// Tells what a step is doing, to those who watch now.
+    pub(crate) fn say(&mut self, step: Step, doing: String, progress: Option<u8>) {
+        if let Some(known) = self.op.steps.iter_mut().find(|known| known.step == step) {
+            known.doing = Some(doing);
+            known.progress = progress;
+        }
+        self.show();
+    }
+
+    /// Writes down what is so now, and what it is doing, for those who listen to events.
+    pub(crate) async fn note(
+        &mut self,
+        also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Error> {
+        self.write(|tx, _| also(tx)).await
+    }
+
+    /// Writes the operation as it is, and what else is so, in one transaction; then shows it.
+    async fn write(
+        &mut self,
+        also: impl FnOnce(&mut Tx<'_>, &Op) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Error> {
+        self.op.updated_at = clock::now_ms();
+        if self.cancel.is_cancelled() && self.op.state == OperationState::Running {
+            self.op.state = OperationState::Cancelling;
+        }
+        let op = self.op.clone();
+        self.core
+            .inner
+            .store
+            .write(move |tx| {
+                also(tx, &op)?;
+                tx.put(&op)
+            })
+            .await?;
+        self.show();
+        Ok(())
+    }
+
+    fn show(&self) {
+        self.shown.send_replace(Arc::new(self.op.clone()));
+    }
+
+    /// An error where it shall not go on: somebody asked, or its time is over.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        if Instant::now() >= self.end {
+            return Err(Error::Overdue);
+        }
+        Ok(())
+    }
+
+    /// When somebody asks to cancel.
+    pub(crate) fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.cancel.clone().cancelled_owned()
+    }
+
+    /// More time than was thought, from now: an image must be prepared first.
+    pub(crate) fn extend(&mut self, by: Duration) {
+        self.end = self.end.max(Instant::now() + by);
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let end = clock::now_ms().saturating_add(by);
+        self.op.deadline = self.op.deadline.max(end);
+    }
+
+    /// Waits until the engine answers again.
+    pub(crate) async fn engine_back(&mut self, why: &Error) -> Result<(), Error> {
+        tracing::info!(operation = %self.op.id, error = %chain(why), "waiting for the engine");
+        let inventory = Arc::clone(&self.core.inner.inventory);
+        loop {
+            self.check().map_err(|over| match over {
+                Error::Overdue => Error::EngineSilent,
+                other => other,
+            })?;
+            if self.core.inner.closing.is_cancelled() {
+                return Err(Error::Suspended(self.op.id.clone()));
+            }
+            let asked = timeout(Duration::from_secs(5), self.core.inner.engine.server());
+            if matches!(asked.await, Ok(Ok(_))) {
+                inventory.heard();
+                return Ok(());
+            }
+            inventory.silent();
+            let pause = Instant::now() + PAUSE;
+            tokio::select! {
+                () = inventory.answers() => {}
+                () = sleep_until(pause) => {}
+                () = self.cancel.cancelled() => {}
+                () = self.core.inner.closing.cancelled() => {}
+            }
+        }
+    }
+
+    /// Does `ask` until the engine has said something about it.
+    pub(crate) async fn insist<T, Fut>(
+        &mut self,
+        mut ask: impl FnMut() -> Fut,
+    ) -> Result<T, containarium_incus::Error>
+    where
+        Fut: Future<Output = Result<T, containarium_incus::Error>>,
+    {
+        loop {
+            let error = match ask().await {
+                Ok(done) => return Ok(done),
+                Err(error) if away(&error) => error,
+                Err(error) => return Err(error),
+            };
+            let told = Error::EngineSilent;
+            if self.engine_back(&told).await.is_err() {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Whether this says nothing but that the engine did not answer.
+pub(crate) fn away(error: &containarium_incus::Error) -> bool {
+    error.outcome_unknown() || matches!(error, containarium_incus::Error::Unreachable { .. })
+}
+
+/// The error and all its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,173 @@
+//! Bringing store and engine together: what should be done is decided by a pure planner, and done
+//! by operations and a few small acts. It runs at the start, when the engine comes back, when
+//! something happened past us, and every minute.
+
+mod plan;
+
+use std::{collections::HashMap, time::Duration};
+
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    Containarium, Error, Record, clock,
+    operations::{Plan, chain},
+    store::Phase,
+    work::Work,
+};
+
+use plan::{Act, Observed, Suspect, plan};
+
+/// Between two passes where nothing happens.
+const EVERY: Duration = Duration::from_secs(60);
+/// Between a pass in which something failed and the next, at first and at the most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How long a removal that nobody waits for may take.
+const WITHIN: Duration = Duration::from_secs(3600);
+
+impl Containarium {
+    /// Reconciles until the daemon stops.
+    pub(crate) async fn reconcile(self) {
+        let mut suspects = HashMap::new();
+        let mut pause = EVERY;
+        loop {
+            tokio::select! {
+                () = self.inner.closing.cancelled() => return,
+                () = self.inner.disagreement.notified() => {}
+                () = sleep(pause) => {}
+            }
+            let done = tokio::select! {
+                () = self.inner.closing.cancelled() => return,
+                done = self.pass(&mut suspects) => done,
+            };
+            pause = match done {
+                Ok(true) => EVERY,
+                Ok(false) if pause >= EVERY => AGAIN.0,
+                Ok(false) => (pause * 2).min(AGAIN.1),
+                // A pass on an incomplete listing is void; the engine's return wakes us.
+                Err(error) => {
+                    tracing::debug!(error = %chain(&error), "no pass");
+                    EVERY
+                }
+            };
+        }
+    }
+
+    /// One pass; whether all that was to be done is done.
+    async fn pass(&self, suspects: &mut HashMap<String, Suspect>) -> Result<bool, Error> {
+        self.look_at_all().await?;
+        let space = timeout(Duration::from_secs(5), self.inner.engine.space()).await;
+        let space = space.ok().and_then(Result::ok);
+        let now = clock::now();
+        let records = self.inner.store.all_containers();
+        let unfinished = self.inner.store.unfinished().await?;
+        let seen = self.inner.inventory.all();
+        let busy = self.inner.operations.busy();
+        let idle = unfinished
+            .iter()
+            .filter(|op| !self.inner.operations.has(&op.id));
+        let observed = Observed {
+            installation: &self.inner.engine.installation.id,
+            records: &records,
+            unfinished: &idle.map(|op| op.id.clone()).collect::<Vec<_>>(),
+            seen: &seen,
+            busy: &busy,
+            space: space.map(|space| (space.used, space.total)),
+            now,
+        };
+        let acts = plan(&observed, suspects);
+        let mut all = true;
+        for act in acts {
+            tracing::info!(?act, "reconciling");
+            if let Err(error) = self.act(&act, &unfinished).await {
+                tracing::warn!(?act, error = %chain(&error), "not reconciled yet");
+                all = false;
+            }
+        }
+        let there = |id: &str| self.inner.store.container_by_id(id).is_some();
+        self.inner.samples.retain(there);
+        self.inner.store.prune(now).await?;
+        Ok(all)
+    }
+
+    async fn act(&self, act: &Act, unfinished: &[crate::store::Op]) -> Result<(), Error> {
+        match act {
+            Act::Resume(id) => {
+                // The rest waits until it is known what it is about.
+                self.disagree();
+                if let Some(op) = unfinished.iter().find(|op| op.id == *id) {
+                    self.see_to(op.clone());
+                }
+                Ok(())
+            }
+            Act::Undo(id) => self.undo_by_id(id).await,
+            Act::Mark(id) => self.mark_by_id(id).await,
+            Act::Forget(id) => {
+                let id = id.clone();
+                Ok(self.inner.store.write(move |tx| tx.forget(&id)).await?)
+            }
+            Act::Purge(id, cause) => {
+                let Some(record) = self.inner.store.container_by_id(id) else {
+                    return Ok(());
+                };
+                self.begin_ourselves(cause.as_str(), purge_plan(&record))
+                    .await
+            }
+            Act::RemoveHalfMade(instance) => Ok(self.inner.engine.remove(instance).await?),
+        }
+    }
+
+    async fn mark_by_id(&self, id: &str) -> Result<(), Error> {
+        let Some(record) = self.inner.store.container_by_id(id) else {
+            return Ok(());
+        };
+        let _claim = self.inner.claims.claim(record.username.as_str()).await;
+        match self.inner.store.container_by_id(id) {
+            Some(record) if matches!(record.phase, Phase::Ready | Phase::Deleted) => {
+                self.mark(&record).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Lets an instance say what its record says. Whoever calls has the claim.
+    pub(crate) async fn mark(&self, record: &Record) -> Result<(), Error> {
+        self.inner.engine.mark(record).await?;
+        let until = record.kept_until;
+        self.inner.inventory.set_tags(&record.instance(), |tags| {
+            tags.ready = true;
+            tags.kept_until = until;
+        });
+        Ok(())
+    }
+
+    /// Removes what is left of a container that never was, or shall not be any more.
+    async fn undo_by_id(&self, id: &str) -> Result<(), Error> {
+        let Some(record) = self.inner.store.container_by_id(id) else {
+            return Ok(());
+        };
+        let _claim = self.inner.claims.claim(record.username.as_str()).await;
+        if self.inner.operations.is_busy(id) {
+            return Ok(());
+        }
+        self.inner.engine.settle(&record.instance()).await?;
+        self.inner.engine.remove(&record.instance()).await?;
+        let id = id.to_owned();
+        Ok(self.inner.store.write(move |tx| tx.forget(&id)).await?)
+    }
+
+    /// Wakes the reconciler.
+    pub(crate) fn disagree(&self) {
+        self.inner.disagreement.notify_one();
+    }
+}
+
+/// The removal of a deleted container for good.
+pub(crate) fn purge_plan(record: &Record) -> Plan {
+    Plan {
+        target: record.username.to_string(),
+        container: Some(record.id.clone()),
+        owner: Some(record.owner.clone()),
+        work: Work::Purge,
+        within: WITHIN,
+    }
+}

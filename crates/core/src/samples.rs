@@ -1,0 +1,85 @@
+//! What containers use, as it was last measured: told from memory, measured anew in the background
+//! when somebody looks.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use containarium_contract::Metrics;
+use tokio::time::Instant;
+
+use crate::{Containarium, Record, read::metrics};
+
+/// A sample that is older is taken anew when somebody looks.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// The last samples, by container.
+#[derive(Debug, Default)]
+pub(crate) struct Samples(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    last: HashMap<String, (Instant, Metrics)>,
+    under_way: HashSet<String>,
+}
+
+impl Samples {
+    /// The last one, and whether it is time for a new one, which is the caller's to take then.
+    fn look(&self, id: &str) -> (Option<Metrics>, bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = all.last.get(id);
+        let fresh = last.is_some_and(|(at, _)| at.elapsed() < FRESH);
+        let last = last.map(|(_, metrics)| metrics.clone());
+        let take = !fresh && all.under_way.insert(id.to_owned());
+        (last, take)
+    }
+
+    fn put(&self, id: &str, metrics: Option<Metrics>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.under_way.remove(id);
+        if let Some(metrics) = metrics {
+            all.last.insert(id.to_owned(), (Instant::now(), metrics));
+        }
+    }
+
+    /// Forgets those of containers that are gone.
+    pub(crate) fn retain(&self, there: impl Fn(&str) -> bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.last.retain(|id, _| there(id));
+    }
+}
+
+impl Containarium {
+    /// The last sample of a container; waits for one only where there is none yet.
+    pub(crate) async fn last_sample(&self, record: &Record) -> Option<Metrics> {
+        let (last, take) = self.inner.samples.look(&record.id);
+        if take {
+            let taken = self.take_sample(record);
+            if last.is_none() {
+                let taken = tokio::time::timeout(Duration::from_millis(500), taken).await;
+                return taken.ok()?.ok()?;
+            }
+        }
+        last
+    }
+
+    /// Takes a sample, in the background.
+    pub(crate) fn sample(&self, record: &Record) {
+        if self.inner.samples.look(&record.id).1 {
+            drop(self.take_sample(record));
+        }
+    }
+
+    fn take_sample(&self, record: &Record) -> tokio::task::JoinHandle<Option<Metrics>> {
+        let (this, record) = (self.clone(), record.clone());
+        self.inner.tasks.spawn(async move {
+            let usage = this.inner.engine.usage(&record.instance()).await;
+            let usage = usage.ok().flatten();
+            let sample = usage.map(|(_, usage)| metrics(&record, &usage));
+            this.inner.samples.put(&record.id, sample.clone());
+            sample
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! What happened, in its order: written in the transaction that made it happen, kept for a week.
+
+use containarium_contract::{Event, Subject};
+use rusqlite::{Connection, params};
+use tokio::sync::watch;
+
+use super::{Store, StoreError, Tx};
+
+/// How long events and ended operations are kept, seconds.
+pub(super) const KEPT: u64 = 7 * 24 * 3600;
+/// Events that are read at a time.
+const BATCH: usize = 256;
+
+/// Something that happened, and who may know.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Occurred {
+    pub(crate) seq: u64,
+    pub(crate) target: String,
+    /// `None`: admins only.
+    pub(crate) owner: Option<Subject>,
+    pub(crate) event: Event,
+}
+
+/// The number of the last event; 0 before the first.
+pub(super) fn last(db: &Connection) -> Result<u64, StoreError> {
+    // The sequence goes on when old events are gone.
+    let sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'";
+    Ok(db.query_row(sql, [], |row| row.get(0))?)
+}
+
+impl Tx<'_> {
+    /// Notes that something happened.
+    pub(crate) fn tell(
+        &mut self,
+        target: &str,
+        owner: Option<&Subject>,
+        event: &Event,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let json = serde_json::to_string(event).map_err(|e| super::operations::unreadable(&e))?;
+        let mut insert = self.tx.prepare_cached(
+            "INSERT INTO events (at, target, owner, json) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        insert.execute(params![now, target, owner.map(Subject::as_str), json])?;
+        drop(insert);
+        self.last_event = u64::try_from(self.tx.last_insert_rowid()).ok();
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Changes with each event, to its number.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// The next events after that number; also whether some after it are gone already.
+    pub(crate) async fn events_after(&self, seq: u64) -> Result<(Vec<Occurred>, bool), StoreError> {
+        self.run(move |db| {
+            let mut query = db.prepare_cached(
+                "SELECT seq, target, owner, json FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            )?;
+            let rows = query.query_map(params![seq, BATCH as u64], |row| {
+                Ok((
+                    row.get::<_, u64>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, Option<String>>(2)?,
+                    row.get::<_, String>(3)?,
+                ))
+            })?;
+            let mut found = Vec::new();
+            for row in rows {
+                let (seq, target, owner, json) = row?;
+                let owner = owner.map(|text| text.parse()).transpose();
+                found.push(Occurred {
+                    seq,
+                    target,
+                    owner: owner.map_err(|e| super::operations::unreadable(&e))?,
+                    event: serde_json::from_str(&json)
+                        .map_err(|e| super::operations::unreadable(&e))?,
+                });
+            }
+            let first = found.first().map(|first| first.seq);
+            // Numbers have no holes but where the oldest were removed; one of a store that was
+            // brought back from an old copy lies in the future.
+            let lost = first.map_or(last(db)? != seq, |first| first != seq + 1);
+            Ok((found, lost))
+        })
+        .await
+    }
+
+    /// Forgets events and ended operations of long ago.
+    pub(crate) async fn prune(&self, now: u64) -> Result<(), StoreError> {
+        let oldest = now.saturating_sub(KEPT);
+        self.run(move |db| {
+            let tx = db.transaction()?;
+            tx.execute("DELETE FROM events WHERE at < ?1", [oldest])?;
+            tx.execute(
+                "DELETE FROM operations WHERE updated_at < ?1
+                 AND state IN ('succeeded', 'failed', 'cancelled')",
+                [oldest * 1000],
+            )?;
+            Ok(tx.commit()?)
+        })
+        .await
+    }
+}

@@ -1,0 +1,83 @@
+//! Idempotency keys: which operation a caller's request already began.
+
+use containarium_contract::{IdempotencyKey, OperationId, Subject};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Store, StoreError, Tx};
+
+/// How long a key is remembered, seconds.
+const KEPT: u64 = 24 * 3600;
+
+/// A request that a caller can tell from another.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) subject: Subject,
+    pub(crate) key: IdempotencyKey,
+    /// Of what was asked.
+    pub(crate) digest: Vec<u8>,
+}
+
+impl Store {
+    /// The operation that this request began.
+    pub(crate) async fn begun_by(
+        &self,
+        request: Request,
+        now: u64,
+    ) -> Result<Option<OperationId>, StoreError> {
+        self.run(move |db| known(db, &request, now)).await
+    }
+}
+
+/// The same within a transaction. A key that was used for something else is an error.
+pub(super) fn known(
+    db: &Connection,
+    request: &Request,
+    now: u64,
+) -> Result<Option<OperationId>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT digest, operation FROM keys WHERE subject = ?1 AND key = ?2 AND created_at > ?3",
+    )?;
+    let oldest = now.saturating_sub(KEPT);
+    let found: Option<(Vec<u8>, String)> = query
+        .query_row(
+            params![request.subject.as_str(), request.key.as_str(), oldest],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    match found {
+        None => Ok(None),
+        Some((digest, _)) if digest != request.digest => {
+            Err(StoreError::KeyReused(request.key.clone()))
+        }
+        Some((_, operation)) => {
+            let id = operation.parse();
+            id.map(Some).map_err(|e| super::operations::unreadable(&e))
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// Remembers which operation a request began.
+    pub(super) fn remember(
+        &mut self,
+        request: &Request,
+        operation: &OperationId,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        self.tx.execute(
+            "DELETE FROM keys WHERE created_at <= ?1",
+            [now.saturating_sub(KEPT)],
+        )?;
+        self.tx.execute(
+            "INSERT INTO keys (subject, key, digest, operation, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                request.subject.as_str(),
+                request.key.as_str(),
+                request.digest,
+                operation.as_str(),
+                now
+            ],
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! Bringing back a deleted container, as it was.
+
+use std::{sync::Arc, time::Duration};
+
+use containarium_contract::{ContainerChanged, Effect, State, UndeleteContainer, Username};
+
+use crate::{
+    Asked, Begun, Containarium, Decision, Error, Principal, Record, StoreError,
+    access::decide,
+    clock,
+    operations::{Plan, Run},
+    step::Step,
+    store::Phase,
+    work::Work,
+};
+
+/// How long it may take, engine away and all.
+const WITHIN: Duration = Duration::from_secs(5 * 60);
+
+impl Containarium {
+    /// Brings back the container of that name that was deleted last.
+    pub async fn undelete(
+        &self,
+        asked: impl Into<Asked>,
+        request: UndeleteContainer,
+    ) -> Result<ContainerChanged, Error> {
+        self.done(self.begin_undelete(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_undelete(
+        &self,
+        asked: Asked,
+        request: UndeleteContainer,
+    ) -> Result<Begun<UndeleteContainer>, Error> {
+        let who = asked.who.clone();
+        let judged = async {
+            let record = self.last_deleted(&who, &request.username)?;
+            if let Some(now) = self.inner.store.container(&request.username) {
+                let seen = decide(&who, Effect::Read, &now.owner) == Decision::Allow;
+                // Somebody else's is taken, too, but no way out of that is this caller's.
+                return Err(if seen {
+                    Error::NameTakenAgain(request.username.clone())
+                } else {
+                    Error::NameTaken(request.username.clone())
+                });
+            }
+            self.engine_answers()?;
+            Ok(Plan {
+                target: record.username.to_string(),
+                container: Some(record.id.clone()),
+                owner: Some(record.owner.clone()),
+                work: Work::Undelete {
+                    start: record.running,
+                },
+                within: WITHIN,
+            })
+        };
+        self.begin(asked, &request, judged, |_, _| Ok(())).await
+    }
+
+    /// The one of that name that was deleted last, of those that `who` may bring back.
+    fn last_deleted(&self, who: &Principal, username: &Username) -> Result<Arc<Record>, Error> {
+        let all = self.inner.store.all_containers();
+        let theirs = all.into_iter().filter(|record| {
+            record.phase == Phase::Deleted
+                && record.username == *username
+                && decide(who, Effect::Write, &record.owner) == Decision::Allow
+        });
+        let last = theirs.max_by_key(|record| (record.kept_until, record.id.clone()));
+        last.ok_or_else(|| Error::NothingDeleted(username.clone()))
+    }
+}
+
+/// An undelete, from wherever an earlier daemon left it.
+pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
+    let core = run.core.clone();
+    let engine = &core.inner.engine;
+    let record = run.record().ok_or_else(|| nothing_deleted(run))?;
+    if record.phase == Phase::Deleted {
+        run.begin(Step::Restore)?;
+        let (id, now) = (record.id.clone(), clock::now());
+        let restored = run.done(Step::Restore, move |tx| {
+            tx.set_phase(&id, Phase::Ready, now)?;
+            tx.set_running(&id, false)
+        });
+        match restored.await {
+            Err(Error::Store(StoreError::Taken(_))) => {
+                return Err(Error::NameTakenAgain(record.username.clone()));
+            }
+            other => other?,
+        }
+    }
+    let record = run.known_record()?;
+    let instance = record.instance();
+    let marked = run.insist(|| engine.mark(&record)).await;
+    marked.map_err(|e| core.failed_in("undelete", &record, Step::Restore, e, String::new()))?;
+    core.inner
+        .inventory
+        .set_tags(&instance, |tags| tags.kept_until = None);
+    let name = record.username.container_name();
+    let (state, message) = if start {
+        crate::power::bring_up(run, "undelete", &record).await?;
+        (
+            State::Running,
+            format!("{name} is back, and running as it was."),
+        )
+    } else {
+        (
+            State::Stopped,
+            format!("{name} is back, and stopped as it was."),
+        )
+    };
+    run.begin_anyway(Step::Commit);
+    let answer = core.changed(&record, state, message);
+    let id = record.id.clone();
+    run.succeed(&answer, move |tx| tx.set_running(&id, start))
+        .await
+}
+
+fn nothing_deleted(run: &Run) -> Error {
+    match run.op().target.parse() {
+        Ok(username) => Error::NothingDeleted(username),
+        Err(_) => Error::NoOperation(run.op().id.clone()),
+    }
+}

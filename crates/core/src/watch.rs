@@ -1,0 +1,274 @@
+//! Watching the engine: its events keep the inventory, and what happened past us is found out and
+//! noted.
+//!
+//! Events are not durable, so: listen, list, then let events say what changed. Where the listening
+//! breaks, all of it again.
+
+use std::{sync::Arc, time::Duration};
+
+use containarium_contract::{Event, State};
+use containarium_incus::{Error as Incus, Events, Happened, Lifecycle};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    Containarium, Error, Record, clock, create::BOOT, exit::Witness, inventory::Login, login,
+    store::Phase,
+};
+
+/// Between two tries to reach the engine, at first and at the most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How long the engine may take to a sign of life when it is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+impl Containarium {
+    /// Listens to the engine until the daemon stops.
+    pub(crate) async fn watch(self) {
+        let mut pause = PAUSE.0;
+        loop {
+            let listened = tokio::select! {
+                () = self.inner.closing.cancelled() => return,
+                listened = self.listen() => listened,
+            };
+            match listened {
+                Ok(()) => pause = PAUSE.0,
+                Err(error) => {
+                    tracing::debug!(%error, "the engine is not heard");
+                    self.inner.inventory.silent();
+                }
+            }
+            tokio::select! {
+                () = self.inner.closing.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Listens until it breaks; an error where it did not even begin.
+    async fn listen(&self) -> Result<(), Incus> {
+        let mut events = self.inner.engine.events().await?;
+        self.inner.inventory.listening(events.heard());
+        self.look_at_all().await?;
+        self.inner.disagreement.notify_one();
+        match self.hear(&mut events).await {
+            Incus::Timeout { .. } => tracing::warn!("the engine gives no sign of life"),
+            other => tracing::info!(error = %other, "the engine is not heard any more"),
+        }
+        self.inner.inventory.silent();
+        Ok(())
+    }
+
+    async fn hear(&self, events: &mut Events) -> Incus {
+        loop {
+            let event = match events.next().await {
+                Ok(event) => event,
+                Err(error) => return error,
+            };
+            // It was stopped for a while and goes on: what it did not tell is looked up.
+            let back = self.inner.inventory.is_silent();
+            self.inner.inventory.heard();
+            if back && let Err(error) = self.look_at_all().await {
+                return error;
+            }
+            if let Happened::Lifecycle(told) = event.happened {
+                self.note(told);
+            }
+        }
+    }
+
+    /// Reads a full listing into the inventory, and follows up what it finds changed.
+    pub(crate) async fn look_at_all(&self) -> Result<(), Incus> {
+        let asked = Instant::now();
+        let all = self.inner.engine.list().await?;
+        for (instance, was, is) in self.inner.inventory.replace(&all, asked) {
+            self.came_to_be(&instance, was, is, None);
+        }
+        self.inner.inventory.heard();
+        Ok(())
+    }
+
+    /// Looks whether the engine answers, in the background, unless somebody does already.
+    pub(crate) fn look_at_engine(&self) {
+        if !self.inner.inventory.begin_look() {
+            return;
+        }
+        let this = self.clone();
+        self.inner.tasks.spawn(async move {
+            let was_silent = this.inner.inventory.is_silent();
+            match timeout(LOOK, this.inner.engine.server()).await {
+                Ok(Ok(_)) => {
+                    this.inner.inventory.heard();
+                    // Its events go on by themselves, but what came meanwhile may be lost.
+                    if was_silent && this.look_at_all().await.is_ok() {
+                        this.inner.disagreement.notify_one();
+                    }
+                }
+                Ok(Err(_)) | Err(_) => this.inner.inventory.silent(),
+            }
+            this.inner.inventory.end_look();
+        });
+    }
+
+    /// Takes what the engine told as so. It is a hint: the next listing is the truth.
+    fn note(&self, told: Lifecycle) {
+        let state = match told.action.as_str() {
+            "instance-started" | "instance-restarted" | "instance-resumed" => State::Running,
+            "instance-shutdown" | "instance-stopped" => State::Stopped,
+            "instance-paused" => State::Frozen,
+            "instance-deleted" => {
+                self.inner.inventory.remove(&told.name);
+                self.wake_if_ours(&told.name);
+                self.lost(&told.name);
+                return;
+            }
+            // It says nothing of what an instance does: a listing fills the rest in.
+            "instance-created" | "instance-renamed" => {
+                self.wake_if_ours(&told.name);
+                return;
+            }
+            _ => return,
+        };
+        let was = self.inner.inventory.set(&told.name, state);
+        if was != Some(state) {
+            let asked = told.requestor.filter(|who| !who.username.is_empty());
+            let asked = asked.map(|who| who.username);
+            self.came_to_be(&told.name, was, state, asked);
+        }
+    }
+
+    /// Something happened to an instance that no operation is at.
+    fn wake_if_ours(&self, instance: &str) {
+        let id = instance.strip_prefix("c-").unwrap_or(instance);
+        if !self.inner.operations.is_busy(id) {
+            self.inner.disagreement.notify_one();
+        }
+    }
+
+    /// Tells that the engine has lost a container, where nobody asked us for that.
+    fn lost(&self, instance: &str) {
+        let id = instance.strip_prefix("c-").unwrap_or(instance);
+        let record = self.inner.store.container_by_id(id);
+        let Some(record) = record.filter(|record| record.phase == Phase::Ready) else {
+            return;
+        };
+        if self.inner.operations.is_busy(id) {
+            return;
+        }
+        let this = self.clone();
+        self.inner.tasks.spawn(async move {
+            let lost = Error::Lost(record.username.clone()).to_string();
+            tracing::warn!(username = %record.username, "the engine has lost a container");
+            this.tell_state(&record, State::Error, Some(lost), false)
+                .await;
+        });
+    }
+
+    /// Follows up a change of state that no operation made.
+    fn came_to_be(&self, instance: &str, was: Option<State>, is: State, asked: Option<String>) {
+        let Some(id) = instance.strip_prefix("c-") else {
+            return;
+        };
+        let Some(record) = self.inner.store.container_by_id(id) else {
+            return;
+        };
+        if record.phase != Phase::Ready || self.inner.operations.is_busy(id) {
+            return;
+        }
+        let this = self.clone();
+        match is {
+            State::Running => {
+                self.inner
+                    .tasks
+                    .spawn(async move { this.came_up(record).await });
+            }
+            State::Stopped if record.running => {
+                let began = Instant::now();
+                self.inner.tasks.spawn(async move {
+                    let witness = Witness {
+                        requestor: asked,
+                        seen: was.is_some(),
+                    };
+                    this.went_down(record, witness, began).await;
+                });
+            }
+            State::Creating
+            | State::Stopped
+            | State::Frozen
+            | State::Starting
+            | State::Stopping
+            | State::Error
+            | State::Deleting
+            | State::Deleted => {}
+        }
+    }
+
+    /// Finds out whether a login works to one that runs, and was not known before.
+    pub(crate) fn follow_up(&self, record: &Record) {
+        let seen = self.inner.inventory.state(&record.instance());
+        if let Some((is, _)) = seen {
+            self.came_to_be(&record.instance(), None, is, None);
+        }
+    }
+
+    /// A container that runs is there for its users once its sshd speaks.
+    async fn came_up(&self, record: Arc<Record>) {
+        let sshd = self.inner.engine.installation.at(record.address, 22);
+        let inventory = &self.inner.inventory;
+        let instance = record.instance();
+        let spoke = tokio::select! {
+            spoke = login::banner(sshd, Instant::now() + BOOT) => spoke,
+            () = self.inner.closing.cancelled() => return,
+        };
+        if inventory
+            .state(&instance)
+            .is_none_or(|(state, _)| state != State::Running)
+        {
+            return;
+        }
+        inventory.set_login(&instance, if spoke { Login::Works } else { Login::Silent });
+        let state = if spoke { State::Running } else { State::Error };
+        let detail = (!spoke).then(|| no_login(&record));
+        if !record.running || detail.is_some() {
+            self.tell_state(&record, state, detail, spoke).await;
+        }
+        self.sample(&record);
+    }
+
+    /// Notes and tells that a container is in another state now.
+    pub(crate) async fn tell_state(
+        &self,
+        record: &Record,
+        state: State,
+        detail: Option<String>,
+        running: bool,
+    ) {
+        let event = Event::Container {
+            username: record.username.clone(),
+            state,
+            detail,
+            at: clock::rfc3339(clock::now_ms()),
+        };
+        let (id, owner, target) = (
+            record.id.clone(),
+            record.owner.clone(),
+            record.username.to_string(),
+        );
+        let noted = self.inner.store.write(move |tx| {
+            if running {
+                tx.set_running(&id, true)?;
+            }
+            tx.tell(&target, Some(&owner), &event, clock::now())
+        });
+        if let Err(error) = noted.await {
+            tracing::error!(%error, "a change of state is not noted");
+        }
+    }
+}
+
+/// Why one that runs is shown as `error`.
+pub(crate) fn no_login(record: &Record) -> String {
+    format!(
+        "{} runs, but its sshd does not answer: no login works",
+        record.username.container_name()
+    )
+}
