@@ -11,10 +11,13 @@ use serde_json::json;
 use crate::answer::{Answer, Asked, Refusal};
 use crate::fault::Fault;
 use crate::guest::{Guest, SSH_PORT};
-use crate::instance::{Devices, Status};
+use crate::instance::{Devices, Harm, Status};
 use crate::operation::{Step, Work, begin};
 use crate::sim::Shared;
 use crate::world::World;
+
+const WEDGED: &str = "Error deleting storage volume: Cannot remove a volume that has snapshots";
+const HALF_MADE: &str = "Failed to handle idmapped storage: Failed to change ACLs";
 
 #[derive(Deserialize)]
 struct Patch {
@@ -53,11 +56,14 @@ pub(crate) fn patch(shared: &Shared, asked: &Asked, name: &str) -> Result<Answer
             None => instance.config.remove(&key),
         };
     }
-    instance.devices.extend(patch.devices);
     instance.description = patch
         .description
         .unwrap_or(std::mem::take(&mut instance.description));
     instance.version = version;
+    let key = instance.key();
+    if !patch.devices.is_empty() {
+        world.instances.add_devices(&key, patch.devices);
+    }
     world.happened("instance-updated", &project, name);
     Ok(Answer::Sync(json!({})))
 }
@@ -159,6 +165,7 @@ pub(crate) fn state(
         description,
         project: project.clone(),
         name: name.to_owned(),
+        first: None,
         so_far,
         steps,
     };
@@ -174,12 +181,21 @@ pub(crate) fn delete(
 ) -> Result<Answer, Refusal> {
     let project = asked.project();
     let so_far = {
-        let world = shared.world();
-        let instance = world.instance(&project, name)?;
+        let mut world = shared.world();
+        let instance = world.instance_mut(&project, name)?;
         if instance.status != Status::Stopped {
             return Err(Refusal::new(400, "Instance is running"));
         }
-        instance.busy.map_or(Ok(()), |word| Err(busy(word)))
+        if instance.in_snapshot {
+            // The snapshot's record goes, its volume stays, and nobody removes that any more.
+            instance.harm = Some(Harm::Wedged);
+            instance.snapshots.clear();
+        }
+        match (instance.busy, instance.harm) {
+            (Some(word), _) => Err(busy(word)),
+            (None, Some(Harm::Wedged)) => Err(Refusal::new(500, WEDGED)),
+            (None, Some(Harm::HalfMade) | None) => Ok(()),
+        }
     };
     let key = (project.clone(), name.to_owned());
     let remove: Step = (
@@ -195,6 +211,7 @@ pub(crate) fn delete(
         description,
         project,
         name,
+        first: None,
         so_far,
         steps: vec![remove],
     };
@@ -239,21 +256,22 @@ pub(crate) fn starting(
 ) -> Step {
     let (project, name) = (project.to_owned(), name.to_owned());
     let step = move |world: &mut World| {
-        let address = world.instance(&project, &name)?.address();
+        let instance = world.instance(&project, &name)?;
+        let address = instance.address();
+        if instance.harm == Some(Harm::HalfMade) {
+            return Err(Refusal::new(500, HALF_MADE));
+        }
         if let Some(Fault::FailStart { code, text }) = fault {
             return Err(Refusal::new(code, text));
         }
-        let key = (project.clone(), name.clone());
-        let mut others = world.instances.iter().filter(|(other, _)| **other != key);
-        if let Some(address) = address
-            && others.any(|(_, other)| other.address() == Some(address))
-        {
+        if let Some(address) = world.instances.contested(instance) {
             let text = format!(
                 "Failed start validation for device \"eth0\": IP address \"{address}\" already \
                  defined on another NIC"
             );
             return Err(Refusal::new(409, text));
         }
+        let listens = address.filter(|_| !world.mute);
         let instance = world.instance_mut(&project, &name)?;
         instance.started = Some(SystemTime::now());
         instance
@@ -262,10 +280,10 @@ pub(crate) fn starting(
         if let Some(Fault::DieAfterStart { console }) = fault {
             instance.console = console;
             world.happened(action, &project, &name);
-            world.happened("instance-shutdown", &project, &name);
+            world.happened_by_itself("instance-shutdown", &project, &name);
             return Ok(());
         }
-        instance.guest = address.map(Guest::boot).transpose().map_err(|error| {
+        instance.guest = listens.map(Guest::boot).transpose().map_err(|error| {
             Refusal::new(
                 500,
                 format!("incus-sim cannot listen on {address:?}, port {SSH_PORT}: {error}"),

@@ -1,5 +1,7 @@
 //! Making an instance: what is judged at once, what late, and what it then is.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,7 +10,7 @@ use serde_json::Value;
 
 use crate::answer::{Answer, Asked, Refusal};
 use crate::change::{busy, starting};
-use crate::fault::Fault;
+use crate::fault::{Fault, NO_SPACE};
 use crate::files::Files;
 use crate::instance::{Devices, Instance, Status, bytes};
 use crate::operation::{Work, begin};
@@ -62,12 +64,8 @@ pub(crate) fn create(
         Some(_) | None => insert(&mut shared.world(), &project, post),
     };
     if so_far.is_ok() {
-        let (of, named) = (project.clone(), name.clone());
-        let created = move |world: &mut World| {
-            world.happened("instance-created", &of, &named);
-            Ok(())
-        };
-        steps.push(("create", Box::new(created) as Box<_>));
+        // It is on record by now; only its volume takes time.
+        steps.push(("create", Box::new(|_: &mut World| Ok(())) as Box<_>));
         if start {
             steps.push(starting(&project, &name, fault, "instance-started"));
         }
@@ -78,6 +76,7 @@ pub(crate) fn create(
             description: "Creating instance",
             project,
             name,
+            first: Some("instance-created"),
             so_far,
             steps,
         },
@@ -116,6 +115,9 @@ fn insert(world: &mut World, project: &str, post: Post) -> Result<(), Refusal> {
             Some(_) | None => Refusal::new(500, text),
         });
     }
+    if world.full {
+        return Err(Refusal::new(500, NO_SPACE));
+    }
     let failed = "Failed creating instance record:";
     if let Some(limit) = config
         .get("limits.memory")
@@ -152,9 +154,11 @@ fn insert(world: &mut World, project: &str, post: Post) -> Result<(), Refusal> {
         console: String::new(),
         guest: None,
         files,
+        snapshots: BTreeMap::new(),
+        in_snapshot: false,
+        harm: None,
+        listed: OnceCell::new(),
     };
-    world
-        .instances
-        .insert((project.to_owned(), post.name), instance);
+    world.instances.insert(instance);
     Ok(())
 }

@@ -15,6 +15,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 
+use crate::sim::Shared;
 use crate::world::time;
 
 /// How often incusd pings who listens.
@@ -51,9 +52,20 @@ impl Events {
 }
 
 impl Event {
-    pub(crate) fn lifecycle(action: &str, project: &str, name: &str, source: &str) -> Self {
-        let metadata = json!({"action": action, "source": source, "name": name, "project": project,
-            "requestor": {"username": "sim", "protocol": "unix", "address": "@"}});
+    /// `asked`: somebody asked for it.
+    pub(crate) fn lifecycle(
+        action: &str,
+        project: &str,
+        name: &str,
+        source: &str,
+        asked: bool,
+    ) -> Self {
+        let mut metadata =
+            json!({"action": action, "source": source, "name": name, "project": project});
+        if asked && let Some(metadata) = metadata.as_object_mut() {
+            let who = json!({"username": "sim", "protocol": "unix", "address": "@"});
+            metadata.insert("requestor".to_owned(), who);
+        }
         Self::new("lifecycle", project, metadata)
     }
 
@@ -127,8 +139,13 @@ impl Asks {
     }
 }
 
-/// Tells a listener what happens, until it hangs up.
-pub(crate) async fn tell(upgrade: OnUpgrade, asks: Asks, mut heard: broadcast::Receiver<Event>) {
+/// Tells a listener what happens, until it hangs up; nothing while the sim hangs.
+pub(crate) async fn tell(
+    shared: &Shared,
+    upgrade: OnUpgrade,
+    asks: Asks,
+    mut heard: broadcast::Receiver<Event>,
+) {
     let Ok(upgraded) = upgrade.await else {
         return;
     };
@@ -149,6 +166,7 @@ pub(crate) async fn tell(upgrade: OnUpgrade, asks: Asks, mut heard: broadcast::R
                 Some(Err(_)) | None => return,
             },
         };
+        shared.awake().await;
         if socket.send(message).await.is_err() {
             return;
         }

@@ -19,6 +19,10 @@ pub enum On {
     DeleteFile,
     /// Waiting for an operation.
     Wait,
+    /// Listing operations.
+    Operations,
+    /// Making a snapshot.
+    Snapshot,
     /// Anything else.
     Other,
 }
@@ -58,3 +62,28 @@ pub enum Fault {
     /// The request takes effect, and its answer breaks off in the middle.
     CutAnswer,
 }
+
+impl Fault {
+    /// A create that finds no room, in btrfs's words; to fill the pools for longer there is
+    /// [`Sim::fill`](crate::Sim::fill).
+    pub fn no_space() -> Self {
+        Fault::FailLate {
+            code: 500,
+            text: NO_SPACE.to_owned(),
+        }
+    }
+
+    /// What the first delete of a half-made instance may meet: the unpacker of the incusd that was
+    /// killed still writes.
+    pub fn not_empty() -> Self {
+        Fault::FailLate {
+            code: 500,
+            text: "Error deleting storage volume: Failed to remove \"/containers/a1/rootfs\": \
+                   directory not empty"
+                .to_owned(),
+        }
+    }
+}
+
+pub(crate) const NO_SPACE: &str = "Failed creating instance from image: Failed to run: btrfs \
+    subvolume snapshot: exit status 1 (ERROR: cannot snapshot: No space left on device)";

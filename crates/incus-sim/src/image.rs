@@ -136,6 +136,7 @@ fn work(description: &'static str, asked: &Asked, so_far: Result<(), Refusal>, s
         project: asked.project(),
         // No instance is busy meanwhile.
         name: String::new(),
+        first: None,
         so_far,
         steps: vec![step],
     }

@@ -1,13 +1,16 @@
 //! An instance: what it is, and what is told of it. What is done to it is in `change.rs`.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::files::Files;
 use crate::guest::Guest;
+use crate::instances::Key;
 use crate::world::{Config, time};
 
 pub(crate) type Devices = BTreeMap<String, Config>;
@@ -38,14 +41,62 @@ pub(crate) struct Instance {
     pub(crate) console: String,
     pub(crate) guest: Option<Guest>,
     pub(crate) files: Files,
+    pub(crate) snapshots: BTreeMap<String, SystemTime>,
+    /// A snapshot is being made, which does not count as busy.
+    pub(crate) in_snapshot: bool,
+    /// Why its volume cannot be used as it is.
+    pub(crate) harm: Option<Harm>,
+    /// As it is listed, since it last changed.
+    pub(crate) listed: OnceCell<String>,
+}
+
+/// What an accident did to an instance's volume. Nothing that is listed tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// incusd was killed while it made the volume or removed it: it cannot be started.
+    HalfMade,
+    /// It was deleted while a snapshot was made: it cannot be deleted until somebody removes the
+    /// snapshot's volume on the host.
+    Wedged,
+}
+
+/// As an instance is listed, without state.
+#[derive(Serialize)]
+struct Listed<'a> {
+    name: &'a str,
+    project: &'a str,
+    r#type: &'static str,
+    status: &'static str,
+    status_code: u16,
+    description: &'a str,
+    architecture: &'static str,
+    ephemeral: bool,
+    stateful: bool,
+    location: &'static str,
+    profiles: &'a [String],
+    config: &'a Config,
+    expanded_config: &'a Config,
+    devices: &'a Devices,
+    expanded_devices: &'a Devices,
+    created_at: String,
+    last_used_at: String,
 }
 
 impl Instance {
+    pub(crate) fn key(&self) -> Key {
+        (self.project.clone(), self.name.clone())
+    }
+
     /// The pinned address of its first NIC that has one.
     pub(crate) fn address(&self) -> Option<Ipv4Addr> {
         self.devices
             .values()
             .find_map(|device| device.get("ipv4.address")?.parse().ok())
+    }
+
+    /// Where its volume lies.
+    pub(crate) fn pool(&self) -> Option<&str> {
+        Some(self.devices.get("root")?.get("pool")?)
     }
 
     pub(crate) fn etag(&self) -> String {
@@ -80,16 +131,48 @@ impl Instance {
 
     /// Without state.
     pub(crate) fn json(&self) -> Value {
-        let (status, code) = self.status();
-        let used = self
-            .started
-            .map_or_else(|| "1970-01-01T00:00:00Z".to_owned(), time);
-        json!({"name": self.name, "project": self.project, "type": "container",
-            "status": status, "status_code": code, "description": self.description,
-            "architecture": "x86_64", "ephemeral": false, "stateful": false, "location": "none",
-            "profiles": self.profiles, "config": self.config, "expanded_config": self.config,
-            "devices": self.devices, "expanded_devices": self.devices,
-            "created_at": time(self.made), "last_used_at": used})
+        serde_json::to_value(self.as_listed()).unwrap_or_default()
+    }
+
+    /// The same as text.
+    pub(crate) fn text(&self) -> &str {
+        self.listed
+            .get_or_init(|| serde_json::to_string(&self.as_listed()).unwrap_or_default())
+    }
+
+    fn as_listed(&self) -> Listed<'_> {
+        let (status, status_code) = self.status();
+        Listed {
+            name: &self.name,
+            project: &self.project,
+            r#type: "container",
+            status,
+            status_code,
+            description: &self.description,
+            architecture: "x86_64",
+            ephemeral: false,
+            stateful: false,
+            location: "none",
+            profiles: &self.profiles,
+            config: &self.config,
+            expanded_config: &self.config,
+            devices: &self.devices,
+            expanded_devices: &self.devices,
+            created_at: time(self.made),
+            last_used_at: self
+                .started
+                .map_or_else(|| "1970-01-01T00:00:00Z".to_owned(), time),
+        }
+    }
+
+    /// What is left of it when incusd is killed: a guest lives on, a volume that was being made or
+    /// removed is neither there nor gone.
+    pub(crate) fn crash(&mut self) {
+        if matches!(self.busy, Some("create" | "delete")) {
+            self.harm = Some(Harm::HalfMade);
+        }
+        (self.busy, self.in_snapshot) = (None, false);
+        self.listed.take();
     }
 
     /// With state.

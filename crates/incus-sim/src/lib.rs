@@ -22,9 +22,11 @@ mod files;
 mod guest;
 mod image;
 mod instance;
+mod instances;
 mod operation;
 mod route;
 mod sim;
+mod snapshot;
 mod subnet;
 mod world;
 

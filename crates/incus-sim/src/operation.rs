@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::answer::{Answer, Refusal};
 use crate::fault::Fault;
 use crate::sim::Shared;
-use crate::world::{World, text, time};
+use crate::world::{World, text, time, url};
 
 /// How long incusd keeps the record of an operation that has ended.
 const KEPT: Duration = Duration::from_millis(5050);
@@ -20,7 +20,8 @@ type Outcome = Result<(), Refusal>;
 pub(crate) struct Record {
     id: String,
     description: &'static str,
-    resource: String,
+    project: String,
+    resources: Value,
     metadata: Value,
     begun: SystemTime,
     ended: watch::Sender<Option<Outcome>>,
@@ -29,7 +30,14 @@ pub(crate) struct Record {
 /// A step of an operation: the word with which its instance is busy meanwhile, and what it does.
 pub(crate) type Step = (&'static str, Box<dyn FnOnce(&mut World) -> Outcome + Send>);
 
+/// The word of a step that keeps nobody else from its instance.
+pub(crate) const NOT_BUSY: &str = "";
+
 impl Record {
+    pub(crate) fn is_of(&self, project: &str) -> bool {
+        self.project == project
+    }
+
     pub(crate) fn json(&self) -> Value {
         match &*self.ended.borrow() {
             None => self.json_as("Running", 103, ""),
@@ -40,7 +48,7 @@ impl Record {
 
     fn json_as(&self, status: &str, code: u16, err: &str) -> Value {
         json!({"id": self.id, "class": "task", "description": self.description, "status": status,
-            "status_code": code, "resources": {"instances": [self.resource]}, "metadata": self.metadata,
+            "status_code": code, "resources": self.resources, "metadata": self.metadata,
             "may_cancel": false, "err": err, "location": "none",
             "created_at": time(self.begun), "updated_at": time(self.begun)})
     }
@@ -50,7 +58,10 @@ impl Record {
 pub(crate) struct Work {
     pub(crate) description: &'static str,
     pub(crate) project: String,
+    /// Empty where it is about no instance.
     pub(crate) name: String,
+    /// What is told of the instance as soon as it begins.
+    pub(crate) first: Option<&'static str>,
     /// What is already known: a failure here is told late, and the steps are not taken.
     pub(crate) so_far: Outcome,
     pub(crate) steps: Vec<Step>,
@@ -78,7 +89,11 @@ pub(crate) fn begin_telling(shared: &Arc<Shared>, work: Work, metadata: Value) -
     let record = Record {
         id: id.clone(),
         description: work.description,
-        resource: format!("/1.0/instances/{}", work.name),
+        project: work.project.clone(),
+        resources: match work.name.as_str() {
+            "" => Value::Null,
+            name => json!({"instances": [url(&work.project, name)]}),
+        },
         metadata,
         begun: SystemTime::now(),
         ended: watch::Sender::new(None),
@@ -91,9 +106,16 @@ pub(crate) fn begin_telling(shared: &Arc<Shared>, work: Work, metadata: Value) -
         && let Some((word, _)) = work.steps.first()
         && let Ok(instance) = world.instance_mut(&work.project, &work.name)
     {
-        instance.busy = Some(word);
+        if *word != NOT_BUSY {
+            instance.busy = Some(word);
+        }
+        if let Some(action) = work.first {
+            world.happened(action, &work.project, &work.name);
+        }
     }
-    let latency = world.latency;
+    let own = world.latency_of.get(&work.name).copied();
+    let latency = own.unwrap_or(world.latency);
+    let life = world.life;
     drop(world);
     let shared = shared.clone();
     tokio::spawn(async move {
@@ -104,24 +126,39 @@ pub(crate) fn begin_telling(shared: &Arc<Shared>, work: Work, metadata: Value) -
             steps,
             ..
         } = work;
-        let taken = outcome.is_ok();
+        let held = outcome.is_ok() && steps.iter().all(|(word, _)| *word != NOT_BUSY);
         for (word, step) in steps {
             if outcome.is_err() {
                 break;
             }
-            if let Ok(instance) = shared.world().instance_mut(&project, &name) {
-                instance.busy = Some(word);
+            {
+                let Some(mut world) = shared.world_of(life) else {
+                    return;
+                };
+                if word != NOT_BUSY
+                    && let Ok(instance) = world.instance_mut(&project, &name)
+                {
+                    instance.busy = Some(word);
+                }
             }
             tokio::time::sleep(latency).await;
-            outcome = step(&mut shared.world());
+            shared.awake().await;
+            {
+                let Some(mut world) = shared.world_of(life) else {
+                    return;
+                };
+                outcome = step(&mut world);
+            }
             let ended = std::mem::take(&mut shared.world().ended);
             for guest in ended {
                 guest.end().await;
             }
         }
         {
-            let mut world = shared.world();
-            if taken && let Ok(instance) = world.instance_mut(&project, &name) {
+            let Some(mut world) = shared.world_of(life) else {
+                return;
+            };
+            if held && let Ok(instance) = world.instance_mut(&project, &name) {
                 instance.busy = None;
             }
             if let Some(record) = world.operations.get(&id) {

@@ -8,20 +8,24 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Asked, Refusal};
 use crate::fault::{Fault, On};
+use crate::instance::Instance;
+use crate::instances::Key;
 use crate::sim::Shared;
 use crate::world::{Thing, World};
-use crate::{change, create, files, image, operation};
+use crate::{change, create, files, image, operation, snapshot};
 
 /// What kind of request this is, as far as faults care.
 pub(crate) fn kind(asked: &Asked) -> On {
     let segments: Vec<&str> = asked.segments.iter().map(String::as_str).collect();
     match (asked.method.as_str(), segments.get(1..).unwrap_or_default()) {
         ("GET", ["operations", _, "wait"]) => On::Wait,
+        ("GET", ["operations"]) => On::Operations,
         ("GET", _) => On::Read,
         ("POST", ["instances"]) => On::Create,
         ("PATCH", ["instances", _]) => On::Patch,
         ("PUT", ["instances", _, "state"]) => On::ChangeState,
         ("DELETE", ["instances", _]) => On::Delete,
+        ("POST", ["instances", _, "snapshots"]) => On::Snapshot,
         ("POST", ["instances", _, "files"]) => On::PutFile,
         ("DELETE", ["instances", _, "files"]) => On::DeleteFile,
         _ => On::Other,
@@ -48,6 +52,10 @@ pub(crate) async fn answer(
         ("PATCH", ["instances", name]) => change::patch(shared, asked, name),
         ("DELETE", ["instances", name]) => change::delete(shared, asked, name, fault),
         ("PUT", ["instances", name, "state"]) => change::state(shared, asked, name, fault),
+        ("POST", ["instances", name, "snapshots"]) => snapshot::create(shared, asked, name, fault),
+        ("DELETE", ["instances", name, "snapshots", snapshot]) => {
+            snapshot::delete(shared, asked, name, snapshot)
+        }
         ("GET", ["instances", name, "files"]) => files::get(shared, asked, name),
         ("POST", ["instances", name, "files"]) => files::post(shared, asked, name),
         ("DELETE", ["instances", name, "files"]) => files::delete(shared, asked, name),
@@ -91,7 +99,11 @@ fn read(world: &World, asked: &Asked, path: &[&str]) -> Result<Answer, Refusal> 
         ["networks", name] => return one(world.networks.get(*name), "Network not found"),
         ["images"] => world.images_json(),
         ["images", "aliases", name] => world.alias(name)?,
-        ["instances"] => world.instances_of(&project, recursion),
+        ["instances"] => return Ok(world.instances_of(&project, recursion)),
+        ["instances", name, "snapshots"] => snapshot::list(world, &project, name)?,
+        ["operations"] => world.operations_of(&project, recursion),
+        ["storage-pools", name, "volumes"] => world.volumes(&project, name)?,
+        ["networks", name, "leases"] => world.leases(&project, name)?,
         ["instances", name] => {
             let instance = world.instance(&project, name)?;
             return Ok(Answer::Tagged {
@@ -143,14 +155,22 @@ fn things(world: &mut World, asked: &Asked, path: &[&str]) -> Result<Answer, Ref
             let removed = things
                 .remove(*name)
                 .ok_or_else(|| Refusal::new(404, missing))?;
-            let within = |(project, _): &(String, String)| *noun == "projects" && project == name;
+            let projects = *noun == "projects";
+            let within: Vec<Key> = world
+                .instances
+                .of(name)
+                .filter(|_| projects)
+                .map(Instance::key)
+                .collect();
             if asked
                 .query
                 .get("force")
                 .is_some_and(|force| force == "true")
             {
-                world.instances.retain(|key, _| !within(key));
-            } else if world.instances.keys().any(within) {
+                for key in &within {
+                    world.instances.remove(key);
+                }
+            } else if !within.is_empty() {
                 world.projects.insert(removed.name.clone(), removed);
                 return Err(Refusal::new(500, "Only empty projects can be removed."));
             }

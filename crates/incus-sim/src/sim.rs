@@ -17,6 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::answer::{Answer, Asked, Body, response};
 use crate::fault::{Fault, On};
+use crate::instance::Harm;
 use crate::subnet::Subnet;
 use crate::world::{Image, Thing, World};
 use crate::{events, files, guest, operation, route};
@@ -32,6 +33,18 @@ impl Shared {
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The same for what was begun in a life of incusd's, unless that is over.
+    pub(crate) fn world_of(&self, life: u64) -> Option<MutexGuard<'_, World>> {
+        Some(self.world()).filter(|world| world.life == life)
+    }
+
+    /// Returns when the sim does not hang.
+    pub(crate) async fn awake(&self) {
+        // The sender is in `self`, so this cannot end early.
+        let mut hung = self.hung.subscribe();
+        drop(hung.wait_for(|hung| !hung).await);
+    }
 }
 
 /// A running sim. Dropping it closes its socket and stops its instances.
@@ -39,7 +52,22 @@ pub struct Sim {
     socket: PathBuf,
     subnet: Subnet,
     shared: Arc<Shared>,
+    listening: Mutex<Option<Listening>>,
+}
+
+/// The incusd of this sim, as long as nobody kills it.
+struct Listening {
+    kill: oneshot::Sender<()>,
     task: JoinHandle<()>,
+}
+
+impl Listening {
+    fn on(socket: &Path, shared: Arc<Shared>) -> io::Result<Self> {
+        let listener = UnixListener::bind(socket)?;
+        let (kill, killed) = oneshot::channel();
+        let task = tokio::spawn(serve(listener, shared, killed));
+        Ok(Self { kill, task })
+    }
 }
 
 impl Sim {
@@ -57,7 +85,6 @@ impl Sim {
     pub fn start_from(dir: &Path, subnet: u8) -> io::Result<Self> {
         let subnet = Subnet::free(subnet)?;
         let socket = dir.join("unix.socket");
-        let listener = UnixListener::bind(&socket)?;
         let mut world = World::default();
         let project = Thing {
             name: "default".to_owned(),
@@ -68,12 +95,12 @@ impl Sim {
             world: Mutex::new(world),
             hung: watch::Sender::new(false),
         });
-        let task = tokio::spawn(serve(listener, shared.clone()));
+        let listening = Listening::on(&socket, shared.clone())?;
         Ok(Self {
             socket,
             subnet,
             shared,
-            task,
+            listening: Mutex::new(Some(listening)),
         })
     }
 
@@ -133,8 +160,8 @@ impl Sim {
         self.shared.world().faults.push((on, fault));
     }
 
-    /// While it hangs, connections are taken and requests read, but nothing is done and nothing
-    /// answered; afterwards those whose client still waits are.
+    /// While it hangs, connections are taken and requests read, but nothing is done, nothing answered
+    /// and nobody pinged; afterwards those whose client still waits are.
     pub fn hang(&self, hung: bool) {
         self.shared.hung.send_replace(hung);
     }
@@ -145,10 +172,72 @@ impl Sim {
         self.shared.world().operations.clear();
     }
 
+    /// Does what SIGKILL does to incusd: every connection breaks, listeners' too, what was under way
+    /// has no further effect, and no record of it is left. An instance that was being made stays
+    /// half made: listed as stopped, with its configuration, and not to be started. Running
+    /// instances go on. Nobody listens on the socket until [`Sim::restart`].
+    pub async fn crash(&self) {
+        let listening = self.listening().take();
+        if let Some(Listening { kill, task }) = listening {
+            drop(kill);
+            let _ended = task.await;
+        }
+        let mut world = self.shared.world();
+        world.life += 1;
+        world.operations.clear();
+        world.instances.crash();
+        drop(world);
+        // One that was stopped is as dead as the others, and the next one runs.
+        self.hang(false);
+    }
+
+    /// Starts it again after [`Sim::crash`], on the same socket. One that runs is left alone.
+    pub fn restart(&self) -> io::Result<()> {
+        let mut listening = self.listening();
+        if listening.is_none() {
+            let _left = std::fs::remove_file(&self.socket);
+            *listening = Some(Listening::on(&self.socket, self.shared.clone())?);
+        }
+        Ok(())
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Option<Listening>> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes each step of an operation (create, start, stop, delete) take this long. At first they
     /// take no time.
     pub fn set_latency(&self, latency: Duration) {
         self.shared.world().latency = latency;
+    }
+
+    /// The same for what is begun with instances of this name, whatever the others take.
+    pub fn set_latency_of(&self, name: &str, latency: Duration) {
+        let mut world = self.shared.world();
+        world.latency_of.insert(name.to_owned(), latency);
+    }
+
+    /// While the pools are full, every create fails late and leaves nothing.
+    pub fn fill(&self, full: bool) {
+        self.shared.world().full = full;
+    }
+
+    /// While muted, guests boot without anything that listens: thousands of them cost no sockets.
+    pub fn mute_guests(&self, mute: bool) {
+        self.shared.world().mute = mute;
+    }
+
+    /// Does what somebody on the host does for an instance that was deleted during a snapshot:
+    /// removes the snapshot's volume, so that it can be deleted again.
+    pub fn unwedge(&self, project: &str, name: &str) {
+        let mut world = self.shared.world();
+        if let Ok(instance) = world.instance_mut(project, name)
+            && instance.harm == Some(Harm::Wedged)
+        {
+            instance.harm = None;
+        }
     }
 
     /// Stops an instance as if its init had died, with this on its console.
@@ -158,15 +247,18 @@ impl Sim {
             instance.status = crate::instance::Status::Stopped;
             instance.console.push_str(console);
             instance.guest = None;
-            world.happened("instance-shutdown", project, name);
+            world.happened_by_itself("instance-shutdown", project, name);
         }
     }
 }
 
 impl Drop for Sim {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(listening) = self.listening().take() {
+            listening.task.abort();
+        }
         let mut world = self.shared.world();
+        world.life += 1;
         world.instances.clear();
         world.operations.clear();
         drop(world);
@@ -174,13 +266,23 @@ impl Drop for Sim {
     }
 }
 
-async fn serve(listener: UnixListener, shared: Arc<Shared>) {
+/// Until it is killed; then nothing that it did goes on.
+async fn serve(listener: UnixListener, shared: Arc<Shared>, mut killed: oneshot::Receiver<()>) {
     // Dropped with this task, and the connections with it.
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(_) => return,
+            },
+            _ = &mut killed => break,
+        };
         while connections.try_join_next().is_some() {}
         connections.spawn(talk(stream, shared.clone()));
     }
+    drop(listener);
+    connections.shutdown().await;
 }
 
 async fn talk(stream: UnixStream, shared: Arc<Shared>) {
@@ -194,9 +296,7 @@ async fn talk(stream: UnixStream, shared: Arc<Shared>) {
         let to_listener = &to_listener;
         async move {
             let asked = Asked::read(request).await?;
-            // The sender is in `shared`, so this cannot end early.
-            let mut hung = shared.hung.subscribe();
-            drop(hung.wait_for(|hung| !hung).await);
+            shared.awake().await;
             if let Some(asks) = asks {
                 let heard = shared.world().listen();
                 let accepted = asks.accepted();
@@ -226,6 +326,6 @@ async fn talk(stream: UnixStream, shared: Arc<Shared>) {
         .await;
     drop(to_listener);
     if let Ok((upgrade, asks, heard)) = listener.await {
-        events::tell(upgrade, asks, heard).await;
+        events::tell(&shared, upgrade, asks, heard).await;
     }
 }

@@ -8,12 +8,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
-use crate::answer::Refusal;
+use crate::answer::{Answer, Refusal};
 use crate::events::{Event, Events};
 use crate::fault::{Fault, On};
 use crate::files::Files;
 use crate::guest::Guest;
 use crate::instance::{Instance, Status};
+use crate::instances::Instances;
 use crate::operation::Record;
 
 pub(crate) type Config = BTreeMap<String, String>;
@@ -52,14 +53,21 @@ pub(crate) struct World {
     pub(crate) images: Vec<Image>,
     /// What image servers have: fingerprints by URL and alias.
     pub(crate) image_servers: BTreeMap<String, BTreeMap<String, String>>,
-    /// By project and name.
-    pub(crate) instances: BTreeMap<(String, String), Instance>,
+    pub(crate) instances: Instances,
     pub(crate) operations: HashMap<String, Record>,
     pub(crate) faults: Vec<(On, Fault)>,
     /// Guests that were stopped and have yet to free their addresses.
     pub(crate) ended: Vec<Guest>,
     /// How long each step of an operation takes.
     pub(crate) latency: Duration,
+    /// The same of the instances of this name.
+    pub(crate) latency_of: HashMap<String, Duration>,
+    /// How often it was killed: what was begun in an earlier life has no effect any more.
+    pub(crate) life: u64,
+    /// The pools have no room.
+    pub(crate) full: bool,
+    /// Guests boot without a listener.
+    pub(crate) mute: bool,
     events: Events,
     count: u64,
 }
@@ -78,9 +86,18 @@ impl World {
 
     /// Tells those who listen what was done to an instance.
     pub(crate) fn happened(&self, action: &str, project: &str, name: &str) {
-        let source = format!("/1.0/instances/{name}");
+        self.tell(action, project, name, true);
+    }
+
+    /// The same of what it did by itself.
+    pub(crate) fn happened_by_itself(&self, action: &str, project: &str, name: &str) {
+        self.tell(action, project, name, false);
+    }
+
+    fn tell(&self, action: &str, project: &str, name: &str, asked: bool) {
+        let source = url(project, name);
         self.events
-            .tell(Event::lifecycle(action, project, name, &source));
+            .tell(Event::lifecycle(action, project, name, &source, asked));
     }
 
     /// Tells those who listen where an operation stands.
@@ -104,9 +121,8 @@ impl World {
     }
 
     pub(crate) fn instance(&self, project: &str, name: &str) -> Result<&Instance, Refusal> {
-        let key = (project.to_owned(), name.to_owned());
         self.instances
-            .get(&key)
+            .get(&(project.to_owned(), name.to_owned()))
             .ok_or_else(|| missing(project, name))
     }
 
@@ -115,25 +131,99 @@ impl World {
         project: &str,
         name: &str,
     ) -> Result<&mut Instance, Refusal> {
-        let key = (project.to_owned(), name.to_owned());
         self.instances
-            .get_mut(&key)
+            .get_mut(&(project.to_owned(), name.to_owned()))
             .ok_or_else(|| missing(project, name))
     }
 
     /// The instances of a project; of one that is not there, too: none.
-    pub(crate) fn instances_of(&self, project: &str, recursion: &str) -> Value {
-        let of = self
-            .instances
-            .values()
-            .filter(|instance| instance.project == project);
+    pub(crate) fn instances_of(&self, project: &str, recursion: &str) -> Answer {
+        let of = self.instances.of(project);
         match recursion {
-            "2" => of.map(Instance::full).collect(),
-            "1" => of.map(Instance::json).collect(),
-            _ => of
-                .map(|instance| json!(format!("/1.0/instances/{}", instance.name)))
-                .collect(),
+            "2" => Answer::Sync(of.map(Instance::full).collect()),
+            "1" => {
+                let mut list = String::from("[");
+                for instance in of {
+                    if list.len() > 1 {
+                        list.push(',');
+                    }
+                    list.push_str(instance.text());
+                }
+                list.push(']');
+                Answer::Json(list)
+            }
+            _ => Answer::Sync(
+                of.map(|instance| json!(format!("/1.0/instances/{}", instance.name)))
+                    .collect(),
+            ),
         }
+    }
+
+    /// The operations of a project, by status in words; only statuses that occur.
+    pub(crate) fn operations_of(&self, project: &str, recursion: &str) -> Value {
+        let mut all = BTreeMap::<String, Vec<Value>>::new();
+        for record in self.operations.values().filter(|one| one.is_of(project)) {
+            let one = record.json();
+            let status = text(&one, "status").to_lowercase();
+            all.entry(status).or_default().push(match recursion {
+                "1" => one,
+                _ => json!(format!("/1.0/operations/{}", text(&one, "id"))),
+            });
+        }
+        json!(all)
+    }
+
+    /// The volumes of a pool: of the project's instances with their snapshots, and of the images,
+    /// which are the default project's.
+    pub(crate) fn volumes(&self, project: &str, pool: &str) -> Result<Value, Refusal> {
+        if !self.pools.contains_key(pool) {
+            return Err(Refusal::new(404, "Storage pool not found"));
+        }
+        let volume = |kind: &str, of: &str, name: &str, used: Vec<String>| {
+            json!({"name": name, "type": kind, "content_type": "filesystem", "project": of,
+                "location": "none", "description": "", "config": {}, "used_by": used})
+        };
+        let mut volumes = Vec::new();
+        for instance in self
+            .instances
+            .of(project)
+            .filter(|one| one.pool() == Some(pool))
+        {
+            let name = &instance.name;
+            let used = url(project, name);
+            volumes.push(volume("container", project, name, vec![used]));
+            for snapshot in instance.snapshots.keys() {
+                let used = format!("/1.0/instances/{name}/snapshots/{snapshot}");
+                let name = format!("{name}/{snapshot}");
+                volumes.push(volume("container", project, &name, vec![used]));
+            }
+        }
+        for image in &self.images {
+            let used = format!("/1.0/images/{}", image.fingerprint);
+            volumes.push(volume("image", "default", &image.fingerprint, vec![used]));
+        }
+        Ok(json!(volumes))
+    }
+
+    /// The addresses that instances have pinned on a network.
+    pub(crate) fn leases(&self, project: &str, network: &str) -> Result<Value, Refusal> {
+        if !self.networks.contains_key(network) {
+            return Err(Refusal::new(404, "Network not found"));
+        }
+        let mut leases = Vec::new();
+        for instance in self.instances.of(project) {
+            for nic in instance.devices.values() {
+                if nic.get("network").map(String::as_str) == Some(network)
+                    && let Some(address) = nic.get("ipv4.address")
+                {
+                    leases.push(
+                        json!({"hostname": instance.name, "hwaddr": "", "type": "static",
+                        "address": address, "location": "none"}),
+                    );
+                }
+            }
+        }
+        Ok(json!(leases))
     }
 
     pub(crate) fn server(&self) -> Value {
@@ -231,6 +321,14 @@ impl Thing {
 
     pub(crate) fn etag(&self) -> String {
         format!("\"{:08x}\"", self.version)
+    }
+}
+
+/// An instance's, as Incus writes it.
+pub(crate) fn url(project: &str, name: &str) -> String {
+    match project {
+        "default" => format!("/1.0/instances/{name}"),
+        _ => format!("/1.0/instances/{name}?project={project}"),
     }
 }
 
