@@ -17,7 +17,9 @@ use crate::sim::Shared;
 use crate::world::World;
 
 const WEDGED: &str = "Error deleting storage volume: Cannot remove a volume that has snapshots";
-const HALF_MADE: &str = "Failed to handle idmapped storage: Failed to change ACLs";
+const NO_INIT: &str = "Failed to run: /usr/libexec/incus/incusd forkstart a1: exit status 1";
+const NOT_HEARD: &str =
+    "Failed shutting down instance, status is \"Running\": context deadline exceeded";
 
 #[derive(Deserialize)]
 struct Patch {
@@ -83,10 +85,10 @@ pub(crate) fn state(
     fault: Option<Fault>,
 ) -> Result<Answer, Refusal> {
     let (project, put) = (asked.project(), asked.json::<StatePut>()?);
-    let (status, under_way) = {
+    let (status, under_way, numb) = {
         let world = shared.world();
         let instance = world.instance(&project, name)?;
-        (instance.status, instance.busy)
+        (instance.status, instance.busy, instance.numb)
     };
     let to = |word, status, action| become_(&project, name, word, status, action);
     let start = |fault, action| starting(&project, name, fault, action);
@@ -109,10 +111,12 @@ pub(crate) fn state(
             "Stopping instance",
             refuse(400, "The instance is already stopped"),
         ),
-        ("stop", Status::Frozen) if !put.force => (
-            "Stopping instance",
-            refuse(500, "context deadline exceeded"),
-        ),
+        ("stop", Status::Frozen) if !put.force => {
+            ("Stopping instance", (Ok(()), vec![deafen(&project, name)]))
+        }
+        ("stop", Status::Running) if numb && !put.force => {
+            ("Stopping instance", refuse(500, NOT_HEARD))
+        }
         ("stop", _) => (
             "Stopping instance",
             (Ok(()), vec![to("stop", Status::Stopped, Some(stopped))]),
@@ -194,7 +198,11 @@ pub(crate) fn delete(
         match (instance.busy, instance.harm) {
             (Some(word), _) => Err(busy(word)),
             (None, Some(Harm::Wedged)) => Err(Refusal::new(500, WEDGED)),
-            (None, Some(Harm::HalfMade) | None) => Ok(()),
+            (None, Some(Harm::Left(left))) => {
+                let instance = world.instance(&project, name)?;
+                left.not_deleted(&world.dir, instance)
+            }
+            (None, None) => Ok(()),
         }
     };
     let key = (project.clone(), name.to_owned());
@@ -237,6 +245,7 @@ fn become_(
         let instance = world.instance_mut(&project, &name)?;
         instance.status = status;
         if status == Status::Stopped {
+            instance.numb = false;
             let guest = instance.guest.take();
             world.ended.extend(guest);
         }
@@ -246,6 +255,18 @@ fn become_(
         Ok(())
     };
     (word, Box::new(step))
+}
+
+/// A stop, not by force, of a frozen instance: it is not heard, and afterwards Incus takes the instance for
+/// running while its processes stay frozen.
+fn deafen(project: &str, name: &str) -> Step {
+    let (project, name) = (project.to_owned(), name.to_owned());
+    let step = move |world: &mut World| {
+        let instance = world.instance_mut(&project, &name)?;
+        (instance.status, instance.numb) = (Status::Running, true);
+        Err(Refusal::new(500, NOT_HEARD))
+    };
+    ("stop", Box::new(step))
 }
 
 pub(crate) fn starting(
@@ -258,8 +279,11 @@ pub(crate) fn starting(
     let step = move |world: &mut World| {
         let instance = world.instance(&project, &name)?;
         let address = instance.address();
-        if instance.harm == Some(Harm::HalfMade) {
-            return Err(Refusal::new(500, HALF_MADE));
+        if let Some(Harm::Left(left)) = instance.harm {
+            return Err(left.not_started(&world.dir, instance));
+        }
+        if instance.empty {
+            return Err(Refusal::new(500, NO_INIT));
         }
         if let Some(Fault::FailStart { code, text }) = fault {
             return Err(Refusal::new(code, text));

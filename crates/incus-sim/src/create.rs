@@ -86,6 +86,7 @@ pub(crate) fn create(
 fn insert(world: &mut World, project: &str, post: Post) -> Result<(), Refusal> {
     let (mut config, mut devices) = (post.config, post.devices);
     let mut files = Files::new();
+    let mut empty = false;
     match text(&post.source, "type") {
         "image" => {
             let Some(image) = world.image(&post.source) else {
@@ -101,9 +102,11 @@ fn insert(world: &mut World, project: &str, post: Post) -> Result<(), Refusal> {
             let name = text(&post.source, "source");
             let source = world.instance(project, name)?;
             files.clone_from(&source.files);
+            empty = source.empty;
             config = source.config.clone().into_iter().chain(config).collect();
             devices = source.devices.clone().into_iter().chain(devices).collect();
         }
+        "none" => empty = true,
         _ => {}
     }
     if let Ok(taken) = world.instance(project, &post.name) {
@@ -157,6 +160,8 @@ fn insert(world: &mut World, project: &str, post: Post) -> Result<(), Refusal> {
         snapshots: BTreeMap::new(),
         in_snapshot: false,
         harm: None,
+        empty,
+        numb: false,
         listed: OnceCell::new(),
     };
     world.instances.insert(instance);

@@ -85,5 +85,5 @@ impl Fault {
     }
 }
 
-pub(crate) const NO_SPACE: &str = "Failed creating instance from image: Failed to run: btrfs \
-    subvolume snapshot: exit status 1 (ERROR: cannot snapshot: No space left on device)";
+pub(crate) const NO_SPACE: &str =
+    "write /var/lib/incus/containers/a1/backup.yaml: no space left on device";

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::crash::Left;
 use crate::files::Files;
 use crate::guest::Guest;
 use crate::instances::Key;
@@ -46,6 +47,10 @@ pub(crate) struct Instance {
     pub(crate) in_snapshot: bool,
     /// Why its volume cannot be used as it is.
     pub(crate) harm: Option<Harm>,
+    /// Made of nothing: there is no init to start.
+    pub(crate) empty: bool,
+    /// It was asked to stop while it was frozen: it is told to run, and hears nothing any more.
+    pub(crate) numb: bool,
     /// As it is listed, since it last changed.
     pub(crate) listed: OnceCell<String>,
 }
@@ -54,7 +59,7 @@ pub(crate) struct Instance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Harm {
     /// incusd was killed while it made the volume or removed it: it cannot be started.
-    HalfMade,
+    Left(Left),
     /// It was deleted while a snapshot was made: it cannot be deleted until somebody removes the
     /// snapshot's volume on the host.
     Wedged,
@@ -167,9 +172,9 @@ impl Instance {
 
     /// What is left of it when incusd is killed: a guest lives on, a volume that was being made or
     /// removed is neither there nor gone.
-    pub(crate) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self, left: Left) {
         if matches!(self.busy, Some("create" | "delete")) {
-            self.harm = Some(Harm::HalfMade);
+            self.harm = Some(Harm::Left(left));
         }
         (self.busy, self.in_snapshot) = (None, false);
         self.listed.take();

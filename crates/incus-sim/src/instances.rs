@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
+use crate::crash::Left;
 use crate::instance::{Devices, Instance};
 
 /// Of a project, and in it of a name.
@@ -61,9 +62,9 @@ impl Instances {
     }
 
     /// What a crash of incusd does to them.
-    pub(crate) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self, left: Left) {
         for instance in self.all.values_mut() {
-            instance.crash();
+            instance.crash(left);
         }
     }
 

@@ -15,6 +15,7 @@
 
 mod answer;
 mod change;
+mod crash;
 mod create;
 mod events;
 mod fault;
@@ -30,5 +31,6 @@ mod snapshot;
 mod subnet;
 mod world;
 
+pub use crash::Left;
 pub use fault::{Fault, On};
 pub use sim::Sim;

@@ -16,11 +16,12 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::answer::{Answer, Asked, Body, response};
+use crate::crash::Left;
 use crate::fault::{Fault, On};
 use crate::instance::Harm;
 use crate::subnet::Subnet;
 use crate::world::{Image, Thing, World};
-use crate::{events, files, guest, operation, route};
+use crate::{crash, events, files, guest, operation, route};
 
 /// What all connections and operations share.
 pub(crate) struct Shared {
@@ -86,6 +87,7 @@ impl Sim {
         let subnet = Subnet::free(subnet)?;
         let socket = dir.join("unix.socket");
         let mut world = World::default();
+        dir.clone_into(&mut world.dir);
         let project = Thing {
             name: "default".to_owned(),
             ..Thing::default()
@@ -173,10 +175,15 @@ impl Sim {
     }
 
     /// Does what SIGKILL does to incusd: every connection breaks, listeners' too, what was under way
-    /// has no further effect, and no record of it is left. An instance that was being made stays
-    /// half made: listed as stopped, with its configuration, and not to be started. Running
-    /// instances go on. Nobody listens on the socket until [`Sim::restart`].
+    /// has no further effect, and no record of it is left. An instance that was being made, or
+    /// deleted, stays half made, with [`Left::Volume`]. Running instances go on. Nobody listens on
+    /// the socket until [`Sim::restart`].
     pub async fn crash(&self) {
+        self.crash_leaving(Left::Volume).await;
+    }
+
+    /// The same with something else left of what was being made.
+    pub async fn crash_leaving(&self, left: Left) {
         let listening = self.listening().take();
         if let Some(Listening { kill, task }) = listening {
             drop(kill);
@@ -185,7 +192,12 @@ impl Sim {
         let mut world = self.shared.world();
         world.life += 1;
         world.operations.clear();
-        world.instances.crash();
+        world.instances.crash(left);
+        let (dir, half) = (&world.dir, Some(Harm::Left(Left::Directory)));
+        for instance in world.instances.values().filter(|one| one.harm == half) {
+            // One that cannot be made is not in the way.
+            let _made = crash::leave_directory(dir, instance);
+        }
         drop(world);
         // One that was stopped is as dead as the others, and the next one runs.
         self.hang(false);

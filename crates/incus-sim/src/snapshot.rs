@@ -36,10 +36,11 @@ pub(crate) fn create(
         let instance = world.instance_mut(&project, name)?;
         let taken = instance.snapshots.contains_key(&snapshot);
         instance.in_snapshot |= !taken;
-        let text = "Create instance snapshot: Failed creating instance snapshot record \
-                    \"a1/s1\": Failed initializing instance: Add instance info to the database: \
-                    UNIQUE constraint failed: instances_snapshots.instance_id, \
-                    instances_snapshots.name";
+        let text = format!(
+            "Failed creating instance snapshot record {snapshot:?}: Add snapshot info to the \
+             database: Failed to create \"instances_snapshots\" entry: UNIQUE constraint failed: \
+             instances_snapshots.instance_id, instances_snapshots.name"
+        );
         if taken {
             Err(Refusal::new(500, text))
         } else {
@@ -51,6 +52,7 @@ pub(crate) fn create(
         NOT_BUSY,
         Box::new(move |world| {
             let instance = world.instance_mut(&key.0, &key.1)?;
+            // Where the instance was deleted meanwhile, this says that all went well.
             let wedged = !std::mem::take(&mut instance.in_snapshot) || instance.harm.is_some();
             if !wedged {
                 instance.snapshots.insert(snapshot, SystemTime::now());
@@ -84,7 +86,10 @@ pub(crate) fn delete(
         .snapshots
         .contains_key(snapshot)
     {
-        let text = format!("Failed to fetch instance \"{name}/{snapshot}\": Snapshot not found");
+        let text = format!(
+            "Failed to fetch snapshot {snapshot:?} of instance {name:?} in project {project:?}: \
+             Instance_snapshot not found"
+        );
         return Err(Refusal::new(404, text));
     }
     let key = (project.clone(), name.to_owned());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
@@ -9,11 +10,12 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use crate::answer::{Answer, Refusal};
+use crate::crash::Left;
 use crate::events::{Event, Events};
 use crate::fault::{Fault, On};
 use crate::files::Files;
 use crate::guest::Guest;
-use crate::instance::{Instance, Status};
+use crate::instance::{Harm, Instance, Status};
 use crate::instances::Instances;
 use crate::operation::Record;
 
@@ -66,6 +68,8 @@ pub(crate) struct World {
     pub(crate) life: u64,
     /// The pools have no room.
     pub(crate) full: bool,
+    /// The directory of this Incus.
+    pub(crate) dir: PathBuf,
     /// Guests boot without a listener.
     pub(crate) mute: bool,
     events: Events,
@@ -190,12 +194,14 @@ impl World {
             .filter(|one| one.pool() == Some(pool))
         {
             let name = &instance.name;
+            if instance.harm == Some(Harm::Left(Left::Record)) {
+                continue;
+            }
             let used = url(project, name);
             volumes.push(volume("container", project, name, vec![used]));
             for snapshot in instance.snapshots.keys() {
-                let used = format!("/1.0/instances/{name}/snapshots/{snapshot}");
                 let name = format!("{name}/{snapshot}");
-                volumes.push(volume("container", project, &name, vec![used]));
+                volumes.push(volume("container", project, &name, Vec::new()));
             }
         }
         for image in &self.images {

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -17,13 +18,22 @@ use containarium_incus::{
     Client, Devices, Error, ImagePull, InstancePatch, InstancePost, NetworkPost, Operation,
     ProjectPost, ProjectPut, Source, StateChange, StoragePoolPost,
 };
-use containarium_incus_sim::Sim;
-use containarium_testkit::{ImageServer, ServedImage};
+use containarium_incus_sim::{Left, Sim};
+use containarium_testkit::{Engine, ImageServer, ServedImage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+#[path = "conformance/crash.rs"]
+mod crash;
+
 #[path = "conformance/events.rs"]
 mod events;
+
+#[path = "conformance/snapshots.rs"]
+mod snapshots;
+
+#[path = "conformance/traps.rs"]
+mod traps;
 
 #[path = "conformance/files.rs"]
 mod files;
@@ -44,6 +54,48 @@ struct Bed {
     /// The first three bytes of addresses that are free; each case has last bytes of its own,
     /// and names too, because Incus wants them unique on a network, across projects.
     subnet: String,
+    host: Host,
+}
+
+/// What only somebody on Incus's host can do.
+#[derive(Clone)]
+enum Host {
+    Sim(Arc<Sim>),
+    Real(Engine),
+}
+
+impl Host {
+    /// As SIGKILL does; `left` is what a real one leaves as the moment will have it.
+    async fn kill(&self, left: Left) {
+        match self {
+            Host::Sim(sim) => sim.crash_leaving(left).await,
+            Host::Real(engine) => engine.kill(),
+        }
+    }
+
+    fn start(&self) {
+        match self {
+            Host::Sim(sim) => sim.restart().unwrap(),
+            Host::Real(engine) => engine.start(),
+        }
+    }
+
+    /// Takes away the volume of a snapshot that Incus has lost.
+    fn unwedge(&self, bed: &Bed, name: &str, snapshot: &str) {
+        let project = bed.incus.project_name().unwrap();
+        match self {
+            Host::Sim(sim) => sim.unwedge(project, name),
+            Host::Real(engine) => {
+                let all = engine.pool(&bed.pool).join("containers-snapshots");
+                let of = all.join(format!("{project}_{name}"));
+                let mut btrfs = std::process::Command::new("btrfs");
+                btrfs.args(["subvolume", "delete"]).arg(of.join(snapshot));
+                let done = btrfs.output().unwrap();
+                assert!(done.status.success(), "{done:?}");
+                std::fs::remove_dir(of).unwrap();
+            }
+        }
+    }
 }
 
 impl Bed {
@@ -101,7 +153,8 @@ fn config<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> 
 
 async fn on_the_sim<F: Future<Output = ()>>(case: impl FnOnce(Bed) -> F) {
     let dir = tempfile::tempdir().unwrap();
-    let sim = Sim::start(dir.path()).unwrap();
+    // Held here too: a case keeps only what it names.
+    let sim = Arc::new(Sim::start(dir.path()).unwrap());
     sim.add_image("base", &[("os", "sim")]);
     // So that there is a while in which something is under way.
     sim.set_latency(Duration::from_millis(5));
@@ -131,6 +184,7 @@ async fn on_the_sim<F: Future<Output = ()>>(case: impl FnOnce(Bed) -> F) {
         image: "base".to_owned(),
         server,
         subnet: gateway.trim_end_matches(".1").to_owned(),
+        host: Host::Sim(sim.clone()),
     };
     case(bed).await;
 }
@@ -164,8 +218,12 @@ async fn on_incusd<F: Future<Output = ()> + Send + 'static>(
         image,
         server: server.url.clone(),
         subnet: base.to_owned(),
+        host: Host::Real(Engine::given().expect("with an INCUS_DIR")),
     };
+    let host = bed.host.clone();
     let outcome = tokio::spawn(case(bed)).await;
+    // A case that killed it may have failed before it started it again.
+    host.start();
     let name = incus.project_name().unwrap();
     let removed = root.delete_project(name, true).await;
     outcome.unwrap();

@@ -324,3 +324,135 @@ async fn who_wants_to_log_in_is_told_why_not() {
     let text = String::from_utf8_lossy(&packet);
     assert!(text.contains("SIMULATED: there is no machine"), "{text}");
 }
+
+#[tokio::test]
+async fn a_crash_breaks_every_connection_and_forgets_what_was_under_way() {
+    let bed = Bed::new().await;
+    bed.create().await.unwrap();
+    let mut events = bed.incus.events(&[EventType::Lifecycle]).await.unwrap();
+    bed.sim.set_latency(LONG);
+    let post = InstancePost {
+        devices: [("root".to_owned(), bed.post().devices["root"].clone())].into(),
+        ..InstancePost::new("b1", Source::alias("base"))
+    };
+    let begun = bed.incus.create_instance(&post).await.unwrap();
+    let under_way = bed.incus.operations().await.unwrap();
+    assert_eq!(under_way.len(), 1, "{under_way:?}");
+    assert!(under_way[0].instances().eq(["b1".to_owned()]));
+    let waits = {
+        let (incus, begun) = (bed.incus.clone(), begun.clone());
+        tokio::spawn(async move { incus.wait(&begun, LONG).await })
+    };
+    bed.sim.crash().await;
+    let error = waits.await.unwrap().unwrap_err();
+    assert!(
+        error.outcome_unknown() || matches!(error, Error::Unreachable { .. }),
+        "{error:?}"
+    );
+    while let Ok(event) = events.next().await {
+        let Happened::Lifecycle(told) = event.happened else {
+            panic!("{event:?}")
+        };
+        assert_eq!(told.name, "b1");
+    }
+    let error = bed.incus.server().await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert_eq!(
+        bed.banner().await.unwrap(),
+        "SSH-2.0-sim\r\n",
+        "guests go on"
+    );
+
+    bed.sim.set_latency(Duration::ZERO);
+    bed.sim.restart().unwrap();
+    assert!(bed.running().await);
+    assert!(
+        bed.incus
+            .operation(&begun.id)
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert!(bed.incus.operations().await.unwrap().is_empty());
+    bed.incus.events(&[EventType::Lifecycle]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sim_that_hangs_can_be_killed_and_runs_again() {
+    let bed = Bed::new().await;
+    bed.sim.hang(true);
+    let asked = {
+        let (incus, post) = (bed.incus.clone(), bed.post());
+        tokio::spawn(async move { incus.create_instance(&post).await })
+    };
+    tokio::task::yield_now().await;
+    bed.sim.crash().await;
+    assert!(asked.await.unwrap().is_err());
+    bed.sim.restart().unwrap();
+    assert!(bed.incus.instances().await.unwrap().is_empty());
+    bed.create().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sim_that_hangs_finishes_nothing_and_tells_nothing() {
+    let bed = Bed::new().await;
+    let mut events = bed.incus.events(&[EventType::Lifecycle]).await.unwrap();
+    let heard = events.heard();
+    bed.sim.set_latency(Duration::from_millis(20));
+    let begun = bed.incus.create_instance(&bed.post()).await.unwrap();
+    bed.sim.hang(true);
+    let before = heard.at();
+    let mut told = Vec::new();
+    while let Ok(event) = tokio::time::timeout(Duration::from_millis(100), events.next()).await {
+        told.push(event.unwrap());
+    }
+    // What was on its way may still come, and no start.
+    assert!(told.len() <= 1, "{told:?}");
+    assert!(told.is_empty() || heard.at() > before);
+    bed.sim.hang(false);
+    bed.incus.wait(&begun, LONG).await.unwrap();
+    assert!(bed.running().await);
+}
+
+#[tokio::test]
+async fn one_instance_can_be_slower_than_the_others() {
+    let bed = Bed::new().await;
+    bed.sim.set_latency_of("a1", LONG);
+    let slow = bed.incus.create_instance(&bed.post()).await.unwrap();
+    let mut other = bed.post();
+    other.name = "b1".to_owned();
+    other.devices.remove("eth0");
+    let quick = bed.incus.create_instance(&other).await.unwrap();
+    bed.incus.wait(&quick, LONG / 2).await.unwrap();
+    assert!(
+        !bed.incus
+            .operation(&slow.id)
+            .await
+            .unwrap()
+            .status_code
+            .is_final()
+    );
+}
+
+#[tokio::test]
+async fn a_full_pool_takes_nothing_and_keeps_nothing() {
+    let bed = Bed::new().await;
+    bed.sim.fill(true);
+    let error = bed.create().await.unwrap_err();
+    assert!(matches!(error, Error::NoSpace(_)), "{error:?}");
+    assert!(bed.incus.instances().await.unwrap().is_empty());
+    bed.sim.fill(false);
+    bed.sim.fail_next(On::Create, Fault::no_space());
+    let error = bed.create().await.unwrap_err();
+    assert!(matches!(error, Error::NoSpace(_)), "{error:?}");
+    bed.create().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_muted_guest_runs_and_does_not_listen() {
+    let bed = Bed::new().await;
+    bed.sim.mute_guests(true);
+    bed.create().await.unwrap();
+    assert!(bed.running().await);
+    assert!(bed.banner().await.is_err());
+}

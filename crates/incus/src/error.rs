@@ -4,7 +4,7 @@
 //! matched; this file is the only place that does. It decides what an answer means, never what to do
 //! about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What every call of this crate returns.
@@ -108,6 +108,19 @@ impl Error {
             self,
             Error::Timeout { .. } | Error::Protocol(_) | Error::OperationVanished(_)
         )
+    }
+
+    /// The empty directory that keeps an instance from being deleted: incusd was killed between making it
+    /// and making the volume in its place, and no request removes it. Once it is removed on the host, with
+    /// `rmdir`, the delete works.
+    pub fn directory_in_the_way(&self) -> Option<&Path> {
+        let Error::OperationFailed(text) = self else {
+            return None;
+        };
+        let (_, path) = text.split_once("Failed deleting subvolume \"")?;
+        let (path, rest) = path.split_once('"')?;
+        rest.contains("Not a Btrfs subvolume")
+            .then(|| Path::new(path))
     }
 
     /// Whether the thing asked for does not exist.
@@ -247,6 +260,20 @@ mod tests {
             let debug = format!("{error:?}");
             assert!(debug.starts_with(variant), "{code} {text:?} became {debug}");
         }
+    }
+
+    #[test]
+    fn a_directory_in_the_way_is_named() {
+        let text = "Error deleting storage volume: Failed deleting subvolume \
+            \"/i/storage-pools/p/containers/x_a1\": Failed to run: btrfs subvolume delete \
+            /i/storage-pools/p/containers/x_a1: exit status 1 (ERROR: Not a Btrfs subvolume: Invalid \
+            argument)";
+        let error = Error::operation_failed(500, text.to_owned());
+        let path = Path::new("/i/storage-pools/p/containers/x_a1");
+        assert_eq!(error.directory_in_the_way(), Some(path));
+        let other = text.replace("Not a Btrfs subvolume", "Input/output error");
+        let error = Error::operation_failed(500, other);
+        assert_eq!(error.directory_in_the_way(), None);
     }
 
     #[test]

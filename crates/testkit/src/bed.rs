@@ -1,16 +1,11 @@
 //! The private engine that `scripts/with-engine` gives the live suite.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{env, path::PathBuf, time::Duration};
 
 use containarium_core::{Installation, Store};
 use containarium_incus::{Client, Instance, StateChange, StatusCode};
 
-use crate::wait_for;
+use crate::{Engine, Paused, wait_for};
 
 /// How long Incus may take to kill or remove an instance.
 const REMOVE: Duration = Duration::from_secs(60);
@@ -102,34 +97,27 @@ impl Bed {
 
     /// Where the pool is mounted on the host.
     pub fn pool(&self) -> PathBuf {
-        self.incus_dir
-            .join("storage-pools")
-            .join(&self.installation.pool)
+        self.engine().pool(&self.installation.pool)
     }
 
     /// Ends incusd the way a power cut would: no shutdown, and its containers go on.
     pub fn kill_engine(&self) {
-        let file = self
-            .incus_dir
-            .with_file_name("incus.run")
-            .join("incusd.pid");
-        let text = std::fs::read_to_string(&file).unwrap();
-        let pid = text.split(' ').next().unwrap().trim().to_owned();
-        let killed = Command::new("kill").args(["-KILL", &pid]).status().unwrap();
-        assert!(killed.success(), "kill -KILL {pid}");
+        self.engine().kill();
     }
 
     /// Starts incusd again, or finds it running.
     pub fn start_engine(&self) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/start-engine");
-        let started = Command::new(script)
-            .env("INCUS_DIR", &self.incus_dir)
-            .output()
-            .unwrap();
-        assert!(
-            started.status.success(),
-            "start-engine: {}",
-            String::from_utf8_lossy(&started.stderr)
-        );
+        self.engine().start();
+    }
+
+    /// Stops incusd where it is, until what comes back is resumed or dropped.
+    pub fn pause_engine(&self) -> Paused {
+        self.engine().pause()
+    }
+
+    fn engine(&self) -> Engine {
+        Engine {
+            dir: self.incus_dir.clone(),
+        }
     }
 }

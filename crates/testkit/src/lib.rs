@@ -10,6 +10,7 @@
 mod answer;
 mod bed;
 mod daemon;
+mod engine;
 mod image_server;
 mod junk;
 mod laptop;
@@ -23,6 +24,7 @@ mod wait;
 pub use answer::Answer;
 pub use bed::Bed;
 pub use daemon::TestDaemon;
+pub use engine::{Engine, Paused};
 pub use image_server::{ImageServer, ServedImage};
 pub use junk::Junk;
 pub use laptop::Laptop;

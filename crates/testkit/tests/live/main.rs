@@ -18,6 +18,7 @@ mod facts;
 mod full;
 mod https;
 mod images;
+mod incus;
 mod mcp;
 mod metrics;
 mod neighbours;
