@@ -1,28 +1,28 @@
 //! What a crash of incusd in the middle of a create leaves, as seen on 6.0.4 with btrfs, and what Incus then
 //! says of it.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::answer::Refusal;
 use crate::instance::Instance;
 
 /// How far a create had come when incusd was killed. In each case the instance is listed as stopped, with
-/// its configuration, and cannot be started.
+/// its configuration; it can be deleted, and cannot be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// It was on record and had no volume yet; it can be deleted.
+    /// It was on record and had no volume yet.
     Record,
-    /// An empty directory is where its volume was to be: no request deletes the instance until somebody
-    /// removes that directory on the host. Here it is below the socket's directory.
-    Directory,
-    /// A part of its files is there; it can be deleted. For a first try that fails there is
+    /// Its volume was on record, too, and nothing of it on the disk. **A start** puts an empty directory there,
+    /// and then no request deletes the instance until somebody removes that directory on the host; here it
+    /// is below the socket's directory.
+    Nothing,
+    /// A part of its files is there. For a first delete that fails there is
     /// [`Fault::not_empty`](crate::Fault::not_empty).
-    Volume,
+    Part,
 }
 
 impl Left {
-    /// Why a start fails. With code 404, though the instance is there.
+    /// Why a start fails, for the most with code 404, though the instance is there.
     pub(crate) fn not_started(self, at: &Path, instance: &Instance) -> Refusal {
         let path = directory(at, instance);
         match self {
@@ -30,15 +30,17 @@ impl Left {
                 404,
                 "Failed getting instance pool: Instance storage pool not found",
             ),
-            Left::Directory => Refusal::new(
-                404,
-                format!(
+            Left::Nothing => {
+                // One that cannot be made is not in the way.
+                let _made = std::fs::create_dir_all(&path);
+                let text = format!(
                     "Failed to handle idmapped storage: Failed expanding symlinks of \"\": lstat {}: no such \
                      file or directory",
                     path.display()
-                ),
-            ),
-            Left::Volume => Refusal::new(
+                );
+                Refusal::new(404, text)
+            }
+            Left::Part => Refusal::new(
                 500,
                 "Failed to handle idmapped storage: Failed to change ACLs",
             ),
@@ -48,7 +50,7 @@ impl Left {
     /// Why a delete fails, if it does.
     pub(crate) fn not_deleted(self, at: &Path, instance: &Instance) -> Result<(), Refusal> {
         let path = directory(at, instance);
-        if self != Left::Directory || !path.exists() {
+        if self != Left::Nothing || !path.exists() {
             return Ok(());
         }
         let path = path.display();
@@ -60,11 +62,6 @@ impl Left {
             ),
         ))
     }
-}
-
-/// Makes the empty directory that is left of an instance's volume.
-pub(crate) fn leave_directory(at: &Path, instance: &Instance) -> io::Result<()> {
-    std::fs::create_dir_all(directory(at, instance))
 }
 
 fn directory(at: &Path, instance: &Instance) -> PathBuf {

@@ -21,7 +21,7 @@ use crate::fault::{Fault, On};
 use crate::instance::Harm;
 use crate::subnet::Subnet;
 use crate::world::{Image, Thing, World};
-use crate::{crash, events, files, guest, operation, route};
+use crate::{events, files, guest, operation, route};
 
 /// What all connections and operations share.
 pub(crate) struct Shared {
@@ -176,10 +176,10 @@ impl Sim {
 
     /// Does what SIGKILL does to incusd: every connection breaks, listeners' too, what was under way
     /// has no further effect, and no record of it is left. An instance that was being made, or
-    /// deleted, stays half made, with [`Left::Volume`]. Running instances go on. Nobody listens on
+    /// deleted, stays half made, with [`Left::Part`]. Running instances go on. Nobody listens on
     /// the socket until [`Sim::restart`].
     pub async fn crash(&self) {
-        self.crash_leaving(Left::Volume).await;
+        self.crash_leaving(Left::Part).await;
     }
 
     /// The same with something else left of what was being made.
@@ -193,11 +193,6 @@ impl Sim {
         world.life += 1;
         world.operations.clear();
         world.instances.crash(left);
-        let (dir, half) = (&world.dir, Some(Harm::Left(Left::Directory)));
-        for instance in world.instances.values().filter(|one| one.harm == half) {
-            // One that cannot be made is not in the way.
-            let _made = crash::leave_directory(dir, instance);
-        }
         drop(world);
         // One that was stopped is as dead as the others, and the next one runs.
         self.hang(false);

@@ -110,9 +110,9 @@ impl Error {
         )
     }
 
-    /// The empty directory that keeps an instance from being deleted: incusd was killed between making it
-    /// and making the volume in its place, and no request removes it. Once it is removed on the host, with
-    /// `rmdir`, the delete works.
+    /// The directory that keeps an instance from being deleted, on a pool of btrfs: it lies where the volume
+    /// should be, and no request removes it. A start makes it of an instance that incusd was killed in the
+    /// create of. Once it is removed on the host, with `rmdir`, the delete works.
     pub fn directory_in_the_way(&self) -> Option<&Path> {
         let Error::OperationFailed(text) = self else {
             return None;

@@ -98,6 +98,15 @@ async fn a_rename_during_the_start_breaks_the_start() {
     let there = bed.instances().await.remove(0);
     assert_eq!(there.name, name, "under its new name");
     assert!(there.status_code.is_stopped(), "{there:?}");
+    // The start may have put a directory where the volume was, and an instance of that name would be
+    // made in it: without an error, and never to be started or deleted.
+    for old in (1..)
+        .map(|n| format!("a{n}"))
+        .take_while(|old| *old != name)
+    {
+        let volume = format!("{}_{old}", bed.installation.name);
+        let _none = std::fs::remove_dir(bed.pool().join("containers").join(volume));
+    }
 }
 
 /// No call of the client's: this program never renames.
