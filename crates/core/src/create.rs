@@ -391,11 +391,12 @@ async fn undo(run: &mut Run, record: &Record, error: Error) -> Error {
         return error;
     }
     let engine = &core.inner.engine;
-    let removed = async {
-        engine.settle(&record.instance()).await?;
-        engine.remove(&record.instance()).await
+    let instance = record.instance();
+    let removed = match run.settled(&instance).await {
+        Ok(()) => engine.remove(&instance).await,
+        away => away,
     };
-    match removed.await {
+    match removed {
         Ok(()) => {
             let id = record.id.clone();
             let forgotten = core.inner.store.write(move |tx| tx.forget(&id));

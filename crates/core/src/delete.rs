@@ -87,7 +87,7 @@ pub(crate) async fn run(run: &mut Run, force: bool, keep: u64) -> Result<(), Err
     }
     let ending = core.inner.tunnels.ending(&record);
     if !run.is_done(Step::Stop) {
-        run.insist(|| engine.settle(&instance)).await?;
+        run.settled(&instance).await?;
         let was = run.insist(|| engine.state(&instance)).await?;
         if was.is_some_and(|state| state != State::Stopped) {
             let killed = run.insist(|| engine.kill(&instance)).await;
@@ -152,7 +152,7 @@ pub(crate) async fn run(run: &mut Run, force: bool, keep: u64) -> Result<(), Err
 pub(crate) async fn remove(run: &mut Run, record: &Record, engine: &Engine) -> Result<(), Error> {
     let core = run.core.clone();
     let instance = record.instance();
-    run.insist(|| engine.settle(&instance)).await?;
+    run.settled(&instance).await?;
     let removed = core.remove_insisting(run, record).await;
     core.inner.inventory.remove(&instance);
     removed

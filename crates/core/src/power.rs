@@ -181,7 +181,7 @@ pub(crate) async fn bring_up(
     let core = run.core.clone();
     let (engine, instance) = (&core.inner.engine, record.instance());
     run.begin(Step::Start)?;
-    run.insist(|| engine.settle(&instance)).await?;
+    run.settled(&instance).await?;
     let turn = tokio::select! {
         turn = core.inner.starts.acquire() => turn,
         () = run.cancelled() => return Err(Error::Cancelled),
@@ -262,7 +262,7 @@ pub(crate) async fn run_stop(run: &mut Run, force: bool, timeout: u32) -> Result
     let record = run.known_record()?;
     let name = record.username.container_name();
     let (engine, instance) = (&core.inner.engine, record.instance());
-    run.insist(|| engine.settle(&instance)).await?;
+    run.settled(&instance).await?;
     let state = run.insist(|| engine.state(&instance)).await?;
     if state.is_none() {
         return Err(Error::Lost(record.username.clone()));

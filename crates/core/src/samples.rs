@@ -58,7 +58,7 @@ impl Containarium {
         if take {
             let taken = self.take_sample(record);
             if last.is_none() {
-                let taken = tokio::time::timeout(Duration::from_millis(500), taken).await;
+                let taken = tokio::time::timeout(Duration::from_millis(100), taken).await;
                 return taken.ok()?.ok()?;
             }
         }

@@ -347,6 +347,18 @@ impl Run {
         }
     }
 
+    /// Waits for what the engine still does to an instance since an earlier daemon asked for it.
+    pub(crate) async fn settled(
+        &mut self,
+        instance: &str,
+    ) -> Result<(), containarium_incus::Error> {
+        if !self.is_resumed() {
+            return Ok(());
+        }
+        let core = self.core.clone();
+        self.insist(|| core.inner.engine.settle(instance)).await
+    }
+
     /// Does `ask` until the engine has said something about it.
     pub(crate) async fn insist<T, Fut>(
         &mut self,
