@@ -1,5 +1,7 @@
 //! What an admin does when store and engine do not agree: see it, adopt it, or remove it.
 
+use std::{fmt, str::FromStr};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +67,62 @@ pub struct Unclaimed {
     pub obstacle: Option<String>,
 }
 
+/// The engine's name of a container.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[a-z][a-z0-9-]{0,62}$"))]
+pub struct InstanceName(String);
+
+/// Why a text is not an [`InstanceName`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine's name of a container is 1 to 63 of a-z, 0-9 and hyphen, such as c-01jd3zq8")]
+pub struct NotAnInstanceName;
+
+impl InstanceName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for InstanceName {
+    type Err = NotAnInstanceName;
+
+    fn from_str(text: &str) -> Result<Self, NotAnInstanceName> {
+        let good = (1..=63).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAnInstanceName)
+        }
+    }
+}
+
+impl TryFrom<String> for InstanceName {
+    type Error = NotAnInstanceName;
+    fn try_from(text: String) -> Result<Self, NotAnInstanceName> {
+        text.parse()
+    }
+}
+
+impl From<InstanceName> for String {
+    fn from(name: InstanceName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for InstanceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// List containers of this installation that the store does not know. They are never removed
 /// unasked. For admins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -93,7 +151,7 @@ impl Endpoint for ListUnclaimed {
 pub struct AdoptContainers {
     /// Which, by the engine's name of them
     #[serde(default)]
-    pub instances: Vec<String>,
+    pub instances: Vec<InstanceName>,
     /// All that can be adopted
     #[serde(default)]
     pub all: bool,
@@ -124,7 +182,7 @@ impl Endpoint for AdoptContainers {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PurgeUnclaimed {
     /// Which, by the engine's name of it
-    pub instance: String,
+    pub instance: InstanceName,
 }
 
 /// The answer to [`PurgeUnclaimed`].

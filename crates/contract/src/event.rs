@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, Operation, State, Stream, StreamKind, Username};
+use crate::{Effect, Operation, State, Stream, StreamKind, Target, Username};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,7 +51,7 @@ impl Event {
 pub struct ListenEvents {
     /// Only what happens to this username or image
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
+    pub target: Option<Target>,
 }
 
 impl ListenEvents {

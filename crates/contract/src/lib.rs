@@ -29,8 +29,8 @@ mod tunnel;
 mod username;
 
 pub use admin::{
-    AdoptContainers, Adopted, Leak, LeakList, ListLeaks, ListUnclaimed, PurgeUnclaimed, Unclaimed,
-    UnclaimedList, UnclaimedPurged,
+    AdoptContainers, Adopted, InstanceName, Leak, LeakList, ListLeaks, ListUnclaimed,
+    NotAnInstanceName, PurgeUnclaimed, Unclaimed, UnclaimedList, UnclaimedPurged,
 };
 pub use container::{
     Container, ContainerAnswer, ContainerChanged, ContainerList, CreateContainer, Created,
@@ -51,9 +51,9 @@ pub use input::{accept, quotable, read_text};
 pub use label::{LabelFilter, LabelKey, LabelValue};
 pub use metrics::{GetMetrics, ListMetrics, Metrics, MetricsAnswer};
 pub use operation::{
-    CancelOperation, GetOperation, ListOperations, NotAnOperationId, Operation, OperationAnswer,
-    OperationId, OperationKind, OperationList, OperationState, OperationStep, StepState,
-    WaitOperation,
+    CancelOperation, GetOperation, ListOperations, NotATarget, NotAnOperationId, Operation,
+    OperationAnswer, OperationId, OperationKind, OperationList, OperationState, OperationStep,
+    StepState, Target, WaitOperation,
 };
 pub use problem::{INVALID_TOKEN, Problem, Reason};
 pub use quantity::{ByteSize, Cpus};

@@ -65,6 +65,62 @@ impl fmt::Display for OperationId {
     }
 }
 
+/// What an operation is about: a username, or an image.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[A-Za-z0-9][A-Za-z0-9:/._+-]{0,254}$"))]
+pub struct Target(String);
+
+/// Why a text is not a [`Target`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a target is a username or an image, such as alice or images:debian/13")]
+pub struct NotATarget;
+
+impl Target {
+    /// The target as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Target {
+    type Err = NotATarget;
+
+    fn from_str(text: &str) -> Result<Self, NotATarget> {
+        let good = (1..=255).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || ":/._+-".contains(c));
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotATarget)
+        }
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = NotATarget;
+    fn try_from(text: String) -> Result<Self, NotATarget> {
+        text.parse()
+    }
+}
+
+impl From<Target> for String {
+    fn from(target: Target) -> Self {
+        target.0
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// What an operation does.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -288,7 +344,7 @@ pub struct ListOperations {
     pub kind: Option<OperationKind>,
     /// Only those on this username or image
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
+    pub target: Option<Target>,
     /// At most so many; all where absent
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use containarium_contract::{
-    AdoptContainers, Adopted, ListUnclaimed, PurgeUnclaimed, Unclaimed, UnclaimedList,
-    UnclaimedPurged,
+    AdoptContainers, Adopted, InstanceName, ListUnclaimed, PurgeUnclaimed, Unclaimed,
+    UnclaimedList, UnclaimedPurged,
 };
 use containarium_incus::Instance;
 
@@ -34,14 +34,14 @@ impl Containarium {
             return Err(Error::AdoptWhat);
         }
         let found = self.find_unclaimed().await?;
-        let known = |name: &String| found.iter().any(|one| one.name == *name);
+        let known = |name: &InstanceName| found.iter().any(|one| one.name == name.as_str());
         if let Some(missing) = instances.iter().find(|name| !known(name)) {
-            return Err(Error::NotUnclaimed(missing.clone()));
+            return Err(Error::NotUnclaimed(missing.to_string()));
         }
-        let wanted: HashSet<&String> = instances.iter().collect();
+        let wanted: HashSet<&str> = instances.iter().map(InstanceName::as_str).collect();
         let (mut adopted, mut refused) = (Vec::new(), Vec::new());
         for one in &found {
-            if !all && !wanted.contains(&one.name) {
+            if !all && !wanted.contains(one.name.as_str()) {
                 continue;
             }
             match self.adopt_one(one).await? {
@@ -73,7 +73,7 @@ impl Containarium {
         ask: PurgeUnclaimed,
     ) -> Result<UnclaimedPurged, Error> {
         admin(who)?;
-        let name = ask.instance;
+        let name = String::from(ask.instance);
         let this = self.clone();
         self.to_the_end(async move {
             let found = this.find_unclaimed().await?;
@@ -90,8 +90,7 @@ impl Containarium {
 
     /// They carry our tags, were there for their users once, and no row knows them.
     async fn find_unclaimed(&self) -> Result<Vec<Instance>, Error> {
-        self.engine_answers()?;
-        let all = self.inner.engine.list().await?;
+        let all = self.while_it_answers(self.inner.engine.list()).await?;
         let ours = |instance: &Instance| {
             let tags = Tags::of(instance);
             let known = self.inner.store.container_by_id(&tags.id).is_some();

@@ -7,7 +7,6 @@ use containarium_contract::{DeleteContainer, Deleted, Effect, Exit, ExitReason, 
 
 use crate::{
     Asked, Begun, Containarium, Error, Record, clock,
-    engine::Engine,
     operations::{Plan, Run},
     step::Step,
     store::Phase,
@@ -60,6 +59,27 @@ impl Containarium {
 
 /// A delete, from wherever an earlier daemon left it.
 pub(crate) async fn run(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
+    let failed = match delete(run, force, keep).await {
+        Ok(()) => return Ok(()),
+        Err(suspended @ Error::Suspended(_)) => return Err(suspended),
+        Err(failed) => failed,
+    };
+    let record = run.record();
+    // Where its removal was begun it goes on; else it is what it was, but for having been stopped.
+    if let Some(record) = record.filter(|record| record.phase == Phase::Deleting)
+        && !run.is_begun(Step::Remove)
+    {
+        let now = clock::now();
+        let id = record.id.clone();
+        let noted = run.fail_with(&failed, move |tx| tx.set_phase(&id, Phase::Ready, now));
+        if let Err(e) = noted.await {
+            tracing::error!(error = %e, "a failed delete is not noted");
+        }
+    }
+    Err(failed)
+}
+
+async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
     let core = run.core.clone();
     let engine = &core.inner.engine;
     let Some(record) = run.record() else {
@@ -107,7 +127,7 @@ pub(crate) async fn run(run: &mut Run, force: bool, keep: u64) -> Result<(), Err
     }
     if keep == 0 {
         run.begin_anyway(Step::Remove);
-        remove(run, &record, engine).await?;
+        remove(run, &record).await?;
         ending.done("deleted");
         run.passed(Step::Remove);
         return gone(run).await;
@@ -149,7 +169,7 @@ pub(crate) async fn run(run: &mut Run, force: bool, keep: u64) -> Result<(), Err
 }
 
 /// Removes its instance, however often that takes.
-pub(crate) async fn remove(run: &mut Run, record: &Record, engine: &Engine) -> Result<(), Error> {
+pub(crate) async fn remove(run: &mut Run, record: &Record) -> Result<(), Error> {
     let core = run.core.clone();
     let instance = record.instance();
     run.settled(&instance).await?;

@@ -1,6 +1,6 @@
 //! Listening to events: from where a listener was, exactly, to what happens now.
 
-use containarium_contract::{Effect, Event, ListenEvents};
+use containarium_contract::{Effect, Event, ListenEvents, Target};
 
 use crate::{Containarium, Decision, Error, Principal, Role, access::decide, store::Occurred};
 
@@ -17,7 +17,7 @@ pub struct Told {
 pub struct Telling {
     core: Containarium,
     who: Principal,
-    target: Option<String>,
+    target: Option<Target>,
     after: u64,
     ready: std::vec::IntoIter<Told>,
 }
@@ -86,7 +86,7 @@ impl Telling {
 
     fn told(&self, occurred: Occurred) -> Option<Told> {
         let sought = self.target.as_ref();
-        if sought.is_some_and(|target| *target != occurred.target) {
+        if sought.is_some_and(|target| target.as_str() != occurred.target) {
             return None;
         }
         let may = match &occurred.owner {

@@ -64,11 +64,10 @@ impl Containarium {
     }
 
     async fn leaks_of_engine(&self) -> Result<Vec<Leak>, Error> {
-        self.engine_answers()?;
         let engine = &self.inner.engine;
         // Rows come before their instances and go after them, so the engine is asked first.
-        let instances = engine.list().await?;
-        let volumes = engine.volumes().await?;
+        let asked = async { tokio::try_join!(engine.volumes(), engine.list()) };
+        let (volumes, instances) = self.while_it_answers(asked).await?;
         let records = self.inner.store.all_containers();
         let busy = self.inner.operations.busy();
         let known: HashSet<String> = records.iter().map(|record| record.instance()).collect();

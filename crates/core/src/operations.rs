@@ -204,9 +204,16 @@ impl Containarium {
         let run = Run::of(self.clone(), (*op).clone(), sender, cancel);
         let this = self.clone();
         self.inner.tasks.spawn(async move {
-            // A panic in it drops what the waiting look at; the reconciler gives it another task.
-            let _gone = Gone(&this, &id);
-            run.to_the_end().await;
+            let well = {
+                // A panic in it drops what the waiting look at; the reconciler gives it another
+                // task.
+                let _gone = Gone(&this, &id);
+                run.to_the_end().await
+            };
+            if !well {
+                // What it left is nobody's now.
+                this.disagree();
+            }
         });
     }
 

@@ -6,7 +6,6 @@ use crate::{Error, delete::remove, operations::Run, step::Step, store::Phase};
 
 /// A purge, from wherever an earlier daemon left it.
 pub(crate) async fn run(run: &mut Run) -> Result<(), Error> {
-    let core = run.core.clone();
     let record = run.record();
     let name = format!("{}-container", run.op().target);
     match &record {
@@ -14,7 +13,7 @@ pub(crate) async fn run(run: &mut Run) -> Result<(), Error> {
         Some(record) if record.phase != Phase::Deleted => return Err(Error::Cancelled),
         Some(record) => {
             run.begin(Step::Remove)?;
-            remove(run, record, &core.inner.engine).await?;
+            remove(run, record).await?;
             run.passed(Step::Remove);
         }
         None => {}

@@ -112,8 +112,7 @@ impl Containarium {
 
     /// What every container that `who` may see uses.
     pub async fn list_metrics(&self, who: &Principal) -> Result<MetricsAnswer, Error> {
-        self.engine_answers()?;
-        let usages = self.inner.engine.usages().await?;
+        let usages = self.while_it_answers(self.inner.engine.usages()).await?;
         let metrics = self
             .inner
             .store
@@ -135,8 +134,10 @@ impl Containarium {
         request: GetMetrics,
     ) -> Result<MetricsAnswer, Error> {
         let record = self.find(who, Effect::Read, &request.username)?;
-        self.engine_answers()?;
-        let usage = self.inner.engine.usage(&record.instance()).await?;
+        let instance = record.instance();
+        let usage = self
+            .while_it_answers(self.inner.engine.usage(&instance))
+            .await?;
         let metrics = usage
             .iter()
             .map(|(_, usage)| metrics(&record, usage))
@@ -179,8 +180,8 @@ impl Containarium {
             return Ok(SystemInfoAnswer { info });
         }
         let engine = &self.inner.engine;
-        let asked = tokio::try_join!(engine.server(), engine.resources(), engine.space());
-        match asked.map_err(Error::from) {
+        let asked = async { tokio::try_join!(engine.server(), engine.resources(), engine.space()) };
+        match self.while_it_answers(asked).await {
             Ok((server, resources, space)) => {
                 let host = server.environment;
                 info.engine = if self.is_simulated() {
@@ -197,7 +198,7 @@ impl Containarium {
                 info.total_disk_bytes = Some(space.total);
                 info.available_disk_bytes = Some(space.total.saturating_sub(space.used));
             }
-            Err(Error::EngineAway(_)) => self.inner.inventory.silent(),
+            Err(Error::EngineAway(_) | Error::EngineSilent) => self.inner.inventory.silent(),
             Err(other) => return Err(other),
         }
         Ok(SystemInfoAnswer { info })

@@ -8,16 +8,26 @@ use std::{
 };
 
 use containarium_contract::Metrics;
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 use crate::{Containarium, Record, read::metrics};
 
 /// A sample that is older is taken anew when somebody looks.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// How long whoever looks waits for the first.
+const PATIENCE: Duration = Duration::from_millis(150);
+
 /// The last samples, by container.
 #[derive(Debug, Default)]
-pub(crate) struct Samples(Mutex<Taken>);
+pub(crate) struct Samples {
+    taken: Mutex<Taken>,
+    /// Told with each.
+    landed: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -28,7 +38,7 @@ struct Taken {
 impl Samples {
     /// The last one, and whether it is time for a new one, which is the caller's to take then.
     fn look(&self, id: &str) -> (Option<Metrics>, bool) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let last = all.last.get(id);
         let fresh = last.is_some_and(|(at, _)| at.elapsed() < FRESH);
         let last = last.map(|(_, metrics)| metrics.clone());
@@ -37,49 +47,56 @@ impl Samples {
     }
 
     fn put(&self, id: &str, metrics: Option<Metrics>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         all.under_way.remove(id);
         if let Some(metrics) = metrics {
             all.last.insert(id.to_owned(), (Instant::now(), metrics));
         }
+        drop(all);
+        self.landed.notify_waiters();
     }
 
     /// Forgets those of containers that are gone.
     pub(crate) fn retain(&self, there: impl Fn(&str) -> bool) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         all.last.retain(|id, _| there(id));
     }
 }
 
 impl Containarium {
-    /// The last sample of a container; waits for one only where there is none yet.
+    /// The last sample of a container; waits for one, a little, only where there is none yet.
     pub(crate) async fn last_sample(&self, record: &Record) -> Option<Metrics> {
-        let (last, take) = self.inner.samples.look(&record.id);
-        if take {
-            let taken = self.take_sample(record);
-            if last.is_none() {
-                let taken = tokio::time::timeout(Duration::from_millis(100), taken).await;
-                return taken.ok()?.ok()?;
+        let samples = &self.inner.samples;
+        let first = async {
+            loop {
+                let landed = samples.landed.notified();
+                let (last, take) = samples.look(&record.id);
+                if take {
+                    self.take_sample(record);
+                }
+                if last.is_some() {
+                    return last;
+                }
+                landed.await;
             }
-        }
-        last
+        };
+        timeout(PATIENCE, first).await.ok().flatten()
     }
 
     /// Takes a sample, in the background.
     pub(crate) fn sample(&self, record: &Record) {
         if self.inner.samples.look(&record.id).1 {
-            drop(self.take_sample(record));
+            self.take_sample(record);
         }
     }
 
-    fn take_sample(&self, record: &Record) -> tokio::task::JoinHandle<Option<Metrics>> {
+    fn take_sample(&self, record: &Record) {
         let (this, record) = (self.clone(), record.clone());
         self.inner.tasks.spawn(async move {
             let usage = this.inner.engine.usage(&record.instance()).await;
             let usage = usage.ok().flatten();
             let sample = usage.map(|(_, usage)| metrics(&record, &usage));
-            this.inner.samples.put(&record.id, sample.clone());
-            sample
-        })
+            this.inner.samples.put(&record.id, sample);
+        });
     }
 }

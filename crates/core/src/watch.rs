@@ -109,6 +109,27 @@ impl Containarium {
         });
     }
 
+    /// What the engine says to `ask`, as long as it answers at all.
+    pub(crate) async fn while_it_answers<T>(
+        &self,
+        ask: impl Future<Output = Result<T, Incus>>,
+    ) -> Result<T, Error> {
+        self.engine_answers()?;
+        let falls_silent = async {
+            loop {
+                sleep(LOOK / 2).await;
+                if !matches!(timeout(LOOK, self.inner.engine.server()).await, Ok(Ok(_))) {
+                    self.inner.inventory.silent();
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            said = ask => Ok(said?),
+            () = falls_silent => Err(Error::EngineSilent),
+        }
+    }
+
     /// Takes what the engine told as so. It is a hint: the next listing is the truth.
     fn note(&self, told: Lifecycle) {
         let state = match told.action.as_str() {

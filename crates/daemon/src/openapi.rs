@@ -6,7 +6,7 @@
     reason = "a JSON value without a key gives null, and takes a new one"
 )]
 
-use containarium_contract::{Problem, Spec};
+use containarium_contract::{Event, OperationAnswer, Problem, Spec, StreamKind};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -84,6 +84,12 @@ fn operation(
         .collect();
     let done = if spec.is_web_socket() {
         json!({ "description": "A WebSocket." })
+    } else if spec.stream == Some(StreamKind::Events) {
+        let event = generator.subschema_for::<Event>().to_value();
+        json!({
+            "description": "Server-sent events without an end: `id` is the event's number, `data` is this.",
+            "content": { "text/event-stream": { "schema": event } },
+        })
     } else {
         let answer = (spec.answer_in)(generator).to_value();
         json!({
@@ -123,8 +129,37 @@ fn operation(
             parameter("query", &name, needed, schema)
         }));
     }
+    if spec.stream == Some(StreamKind::Events) {
+        parameters.push(header(
+            "Last-Event-ID",
+            "The number of the last event that was heard; listening goes on behind it.",
+            json!({ "type": "integer", "minimum": 0 }),
+        ));
+    }
+    if spec.operation.is_some() {
+        parameters.push(header(
+            "Idempotency-Key",
+            "Names this request: the same one again, within 24 hours, is not done again but \
+             answered with the same operation. Another request under it is refused with 422.",
+            json!({ "type": "string", "pattern": "^[!-~]{1,255}$" }),
+        ));
+        parameters.push(header(
+            "Prefer",
+            "`respond-async`: answer at once with 202 and the operation.",
+            json!({ "type": "string" }),
+        ));
+        let accepted = generator.subschema_for::<OperationAnswer>().to_value();
+        operation["responses"]["202"] = json!({
+            "description": "It is written down and will be done. `Location` is the operation's.",
+            "content": { "application/json": { "schema": accepted } },
+        });
+    }
     operation["parameters"] = Value::Array(parameters);
     operation
+}
+
+fn header(name: &str, about: &str, schema: Value) -> Value {
+    json!({ "in": "header", "name": name, "required": false, "schema": schema, "description": about })
 }
 
 fn parameter(place: &str, name: &str, required: bool, mut schema: Value) -> Value {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use axum::{Extension, body::Body, extract::State, http::Response};
 use containarium_contract::{EngineHealth, ListContainers, Metrics};
-use containarium_core::{Containarium, Fault};
+use containarium_core::{Containarium, Error, Fault};
 
 use crate::{
     authenticate::Caller,
@@ -81,10 +81,11 @@ pub(crate) async fn prometheus(
         Err(error) => return refused(error),
     };
     // That it is away is what a scrape is to tell; it is not asked a second time.
-    let samples = match list.engine {
-        EngineHealth::Unreachable => Vec::new(),
+    let (samples, up) = match list.engine {
+        EngineHealth::Unreachable => (Vec::new(), false),
         EngineHealth::Ok => match service.list_metrics(who).await {
-            Ok(answer) => answer.metrics,
+            Ok(answer) => (answer.metrics, true),
+            Err(Error::EngineSilent | Error::EngineAway(_)) => (Vec::new(), false),
             Err(error) => return refused(error),
         },
     };
@@ -97,7 +98,7 @@ pub(crate) async fn prometheus(
         "gauge",
         "Whether the container engine answers.",
     );
-    let up = u8::from(list.engine == EngineHealth::Ok);
+    let up = u8::from(up);
     let _ = writeln!(text, "containarium_engine_up {up}");
     text += &head(
         "containarium_container_state",

@@ -270,7 +270,7 @@ async fn a_delete_that_fails_leaves_its_tunnels() {
         code: 500,
         text: "not empty".into(),
     };
-    bed.there.sim.fail_next(On::Delete, fails);
+    bed.there.sim.fail_next(On::ChangeState, fails);
     let path = "/v1/containers/alice?force=true";
     let answer = bed.daemon.ask_as_admin("DELETE", path, None).await;
     assert_eq!(answer.status, 500, "{answer:?}");

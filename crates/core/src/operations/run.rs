@@ -51,29 +51,29 @@ impl Run {
         }
     }
 
-    /// Its work, in its turn, to its end or to where this daemon leaves it to the next.
-    pub(super) async fn to_the_end(mut self) {
+    /// Its work, in its turn, to its end or to where this daemon leaves it to the next. Whether it
+    /// succeeded.
+    pub(super) async fn to_the_end(mut self) -> bool {
         let core = self.core.clone();
         let claim = tokio::select! {
             biased;
             claim = core.inner.claims.claim(&self.op.target) => Ok(claim),
             () = self.cancel.cancelled() => Err(Error::Cancelled),
             () = sleep_until(self.end) => Err(Error::Overdue),
-            () = core.inner.closing.cancelled() => return,
+            () = core.inner.closing.cancelled() => return true,
         };
         let done = match claim {
             Ok(_claim) => match self.taken_up().await {
                 // The claim is held to the end of the match.
                 Ok(()) => {
                     let done = self.work().await;
-                    self.conclude(done).await;
-                    return;
+                    return self.conclude(done).await;
                 }
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
         };
-        self.conclude(done).await;
+        self.conclude(done).await
     }
 
     async fn work(&mut self) -> Result<(), Error> {
@@ -112,11 +112,11 @@ impl Run {
         self.write(|_, _| Ok(())).await
     }
 
-    async fn conclude(mut self, done: Result<(), Error>) {
+    async fn conclude(mut self, done: Result<(), Error>) -> bool {
         let error = match done {
-            Ok(()) => return,
+            Ok(()) => return true,
             // The next daemon goes on with it.
-            Err(Error::Suspended(_)) => return,
+            Err(Error::Suspended(_)) => return true,
             Err(error) => error,
         };
         let id = self.op.id.clone();
@@ -144,6 +144,7 @@ impl Run {
             tracing::error!(operation = %id, error = %e, "its end is not noted");
             self.show();
         }
+        false
     }
 
     pub(crate) fn op(&self) -> &Op {
@@ -168,6 +169,12 @@ impl Run {
     pub(crate) fn is_done(&self, step: Step) -> bool {
         let found = self.op.steps.iter().find(|known| known.step == step);
         found.is_some_and(|known| known.state == StepState::Succeeded)
+    }
+
+    /// Whether this step was begun.
+    pub(crate) fn is_begun(&self, step: Step) -> bool {
+        let found = self.op.steps.iter().find(|known| known.step == step);
+        found.is_some_and(|known| known.state != StepState::Pending)
     }
 
     /// Whether an earlier daemon began it, so that anything may be so.

@@ -2,7 +2,7 @@
 
 use containarium_contract::{
     Event, Face, ListOperations, Operation, OperationId, OperationKind, OperationState,
-    OperationStep, StepState, Subject,
+    OperationStep, StepState, Subject, Target,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
@@ -242,7 +242,7 @@ impl Store {
                     owner.as_ref().map(Subject::as_str),
                     sought.state.map(OperationState::as_str),
                     sought.kind.map(OperationKind::as_str),
-                    sought.target,
+                    sought.target.as_ref().map(Target::as_str),
                     sought.cursor.as_ref().map(OperationId::as_str),
                     sought.limit.map_or(-1, |limit| i64::from(limit) + 1),
                 ],

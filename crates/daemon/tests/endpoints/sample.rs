@@ -17,6 +17,9 @@ pub(crate) struct Sample {
     pub(crate) body: Option<String>,
 }
 
+/// Stands for an operation's id; there is none with it.
+pub(crate) const OPERATION: &str = "01JD3ZQ8M4K6T1W9V5R2X7Y0BC";
+
 /// A request of this endpoint about `username`, with every field whose schema says enough.
 pub(crate) fn sample(spec: &Spec, username: &str) -> Sample {
     with_fields(spec, username, sample_fields(spec, username))
@@ -29,6 +32,11 @@ pub(crate) fn sample_fields(spec: &Spec, username: &str) -> Map<String, Value> {
     for (name, schema) in properties.into_iter().flatten() {
         let value = if name == "username" {
             Some(username.into())
+        } else if name == "id" {
+            Some(OPERATION.into())
+        } else if name == "all" {
+            // Neither all nor some is nothing to ask for.
+            Some(true.into())
         } else {
             value(schema)
         };
@@ -58,7 +66,9 @@ pub(crate) fn with_fields(spec: &Spec, username: &str, mut fields: Map<String, V
     let mut path = spec.path.to_owned();
     for name in spec.path_fields() {
         let given = fields.remove(name);
-        let text = if name == "username" {
+        let text = if name == "id" {
+            OPERATION.to_owned()
+        } else if name == "username" {
             username.to_owned()
         } else if name == "image" {
             // The image that is there and not the default, so that it can go.
