@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use crate::crash::Left;
@@ -79,10 +80,10 @@ struct Listed<'a> {
     stateful: bool,
     location: &'static str,
     profiles: &'a [String],
-    config: &'a Config,
-    expanded_config: &'a Config,
-    devices: &'a Devices,
-    expanded_devices: &'a Devices,
+    config: &'a RawValue,
+    expanded_config: &'a RawValue,
+    devices: &'a RawValue,
+    expanded_devices: &'a RawValue,
     created_at: String,
     last_used_at: String,
 }
@@ -136,18 +137,20 @@ impl Instance {
 
     /// Without state.
     pub(crate) fn json(&self) -> Value {
-        serde_json::to_value(self.as_listed()).unwrap_or_default()
+        serde_json::from_str(self.text()).unwrap_or_default()
     }
 
     /// The same as text.
     pub(crate) fn text(&self) -> &str {
         self.listed
-            .get_or_init(|| serde_json::to_string(&self.as_listed()).unwrap_or_default())
+            .get_or_init(|| self.listed().unwrap_or_default())
     }
 
-    fn as_listed(&self) -> Listed<'_> {
+    fn listed(&self) -> serde_json::Result<String> {
         let (status, status_code) = self.status();
-        Listed {
+        // Each is told twice, and written once.
+        let (config, devices) = (to_raw_value(&self.config)?, to_raw_value(&self.devices)?);
+        serde_json::to_string(&Listed {
             name: &self.name,
             project: &self.project,
             r#type: "container",
@@ -159,15 +162,15 @@ impl Instance {
             stateful: false,
             location: "none",
             profiles: &self.profiles,
-            config: &self.config,
-            expanded_config: &self.config,
-            devices: &self.devices,
-            expanded_devices: &self.devices,
+            config: &config,
+            expanded_config: &config,
+            devices: &devices,
+            expanded_devices: &devices,
             created_at: time(self.made),
             last_used_at: self
                 .started
                 .map_or_else(|| "1970-01-01T00:00:00Z".to_owned(), time),
-        }
+        })
     }
 
     /// What is left of it when incusd is killed: a guest lives on, a volume that was being made or

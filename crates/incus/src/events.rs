@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -120,15 +121,15 @@ impl Heard {
 }
 
 #[derive(Deserialize)]
-struct Frame {
+struct Frame<'a> {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
     timestamp: String,
     #[serde(default, deserialize_with = "nullable")]
     project: String,
-    #[serde(default)]
-    metadata: Value,
+    #[serde(default, borrow)]
+    metadata: Option<&'a RawValue>,
 }
 
 /// What is listened to. Dropping it hangs up.
@@ -202,11 +203,12 @@ impl Events {
 
 impl Event {
     fn read(text: &str) -> Result<Self> {
-        let frame: Frame = serde_json::from_str(text)
+        let frame: Frame<'_> = serde_json::from_str(text)
             .map_err(|error| Error::Protocol(format!("an event of another shape: {error}")))?;
+        let metadata = frame.metadata.map_or("null", RawValue::get).as_bytes();
         let happened = match frame.kind.as_str() {
-            "lifecycle" => Happened::Lifecycle(decode(frame.metadata)?),
-            "operation" => Happened::Operation(Box::new(decode(frame.metadata)?)),
+            "lifecycle" => Happened::Lifecycle(decode(metadata)?),
+            "operation" => Happened::Operation(Box::new(decode(metadata)?)),
             _ => Happened::Other(frame.kind),
         };
         Ok(Self {

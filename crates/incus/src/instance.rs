@@ -40,18 +40,12 @@ pub struct Instance {
     /// Names of its profiles.
     #[serde(deserialize_with = "nullable")]
     pub profiles: Vec<String>,
-    /// Its own configuration, `volatile.*` and `user.*` included.
+    /// Its own configuration, `volatile.*` and `user.*` included; its profiles' is not.
     #[serde(deserialize_with = "nullable")]
     pub config: BTreeMap<String, String>,
-    /// The same with its profiles' keys.
-    #[serde(deserialize_with = "nullable")]
-    pub expanded_config: BTreeMap<String, String>,
-    /// Its own devices.
+    /// Its own devices; its profiles' are not among them.
     #[serde(deserialize_with = "nullable")]
     pub devices: Devices,
-    /// The same with its profiles' devices.
-    #[serde(deserialize_with = "nullable")]
-    pub expanded_devices: Devices,
     /// When it was made, RFC 3339.
     pub created_at: String,
     /// When it was last started, RFC 3339; the year 1970 or earlier if never.

@@ -126,7 +126,7 @@ impl Client {
                 Err(_) => return Err(timeout()),
                 Ok(verdict) => match verdict? {
                     Verdict::Sync(metadata) | Verdict::Async(metadata) => {
-                        let operation: Operation = decode(metadata)?;
+                        let operation: Operation = decode(&metadata)?;
                         if operation.status_code.is_final() {
                             return operation.into_result();
                         }
