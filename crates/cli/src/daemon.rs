@@ -125,6 +125,14 @@ fn refused(error: ServeError) -> Failure {
         ServeError::Store(StoreError::NotInitialised) => {
             Failure::new(Exit::Missing, error.to_string()).with_hint("run `containarium init`")
         }
+        ServeError::Store(StoreError::Unsound(unsound)) => {
+            let (what, commands) = unsound.repair();
+            Failure::new(Exit::Missing, error.to_string())
+                .with_hint(format!("{what}:\n  {}", commands.join("\n  ")))
+        }
+        ServeError::Store(StoreError::InUse { .. }) => {
+            Failure::new(Exit::Conflict, error.to_string())
+        }
         ServeError::NoTls { .. } => Failure::new(Exit::Missing, error.to_string()).with_hint(
             "listen on 127.0.0.1, behind a proxy that speaks TLS; or do without --require-tls",
         ),

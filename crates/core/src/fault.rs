@@ -52,7 +52,7 @@ const OURS: &str =
 /// Our own faults are told in a fixed sentence; the log has the chain.
 fn sentence(error: &Error) -> String {
     match error {
-        Error::Store(StoreError::KeyReused(_)) => error.to_string(),
+        Error::Store(StoreError::KeyReused(_) | StoreError::Full) => error.to_string(),
         Error::Engine(_) | Error::Store(_) => OURS.into(),
         Error::Failed(fault) => fault.error.clone(),
         Error::Image {
@@ -174,6 +174,7 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
         Error::NotUnclaimed(_) => (Reason::NotFound, Some(Hint::ListUnclaimed)),
         Error::Lost(username) => (Reason::NotFound, Some(Hint::DeleteForce(username.clone()))),
         Error::Store(StoreError::KeyReused(_)) => (Reason::InvalidValue, None),
+        Error::Store(StoreError::Full) => (Reason::InsufficientStorage, None),
         Error::NoContainer(_) => (Reason::NotFound, Some(Hint::List)),
         Error::Forbidden | Error::ForeignOwner => (Reason::Forbidden, Some(Hint::MintToken)),
         Error::NameTaken(username) => (Reason::AlreadyExists, Some(Hint::Get(username.clone()))),

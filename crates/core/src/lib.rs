@@ -53,5 +53,5 @@ pub use installation::Installation;
 pub use operations::Begun;
 pub use principal::{NotARole, Principal, Role};
 pub use step::{KILL_VARIABLE, Moment, Step, kill_points};
-pub use store::{Phase, Record, Spec, Store, StoreError};
+pub use store::{Harm, Lock, Phase, Record, Spec, Store, StoreError, Unsound};
 pub use tunnel::{Reached, Tunnel};

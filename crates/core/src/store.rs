@@ -5,27 +5,29 @@ mod containers;
 mod events;
 mod installation;
 mod keys;
+mod lock;
 mod mirror;
 mod operations;
 mod schema;
+mod sound;
 
 use std::{
     collections::BTreeSet,
-    fs::OpenOptions,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use containarium_contract::IdempotencyKey;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::watch;
 
 pub use containers::{Phase, Record, Spec};
 pub(crate) use containers::{Reservation, Reserved};
 pub(crate) use events::Occurred;
 pub(crate) use keys::Request;
+pub use lock::Lock;
 pub(crate) use operations::{Op, StepRecord};
+pub use sound::{Harm, Unsound};
 
 use mirror::Mirror;
 use schema::SCHEMA;
@@ -81,46 +83,66 @@ pub enum StoreError {
     /// Somebody has the name, the address or the user ids.
     #[error("taken: {0}")]
     Taken(rusqlite::Error),
+    /// The store's file is not what an installation wrote.
+    #[error("{} {}", .0.file.display(), .0.harm)]
+    Unsound(Unsound),
+    /// A daemon has this state directory already.
+    #[error(
+        "a daemon{} works with the state directory {} already, and there can be one only; stop that \
+         one, or give this one a --state-dir of its own",
+        .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default(), .path.display()
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// Its process, where it has said so.
+        pid: Option<u32>,
+    },
+    /// The state directory's file system has no room. Nothing was changed.
+    #[error("the disk that the server remembers on is full")]
+    Full,
     /// SQLite failed.
     #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     /// A row does not hold what was written into it.
     #[error("the store holds a row that cannot be read: {0}")]
     Unreadable(String),
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(_) | None => Self::Sqlite(error),
+        }
+    }
+}
+
 impl Store {
-    /// Opens the store in `dir`, and makes both where they are missing.
+    /// Opens the store in `dir`, and makes both where they are missing: for `init` and a simulation.
+    pub fn make(dir: &Path) -> Result<Self, StoreError> {
+        sound::make(dir, schema::bring_up_to_date)?;
+        Self::open(dir)
+    }
+
+    /// Opens the store that `init` made, and brings it up to date. One that is missing, or not as it
+    /// was left, is refused and left alone.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let file = dir.join("containarium.db");
-        // Made by us and not by SQLite, which would let others read it; its log takes the mode over.
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .and_then(|()| {
-                OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .mode(0o600)
-                    .open(&file)
-            })
-            .map_err(|source| StoreError::Directory {
-                path: dir.to_owned(),
-                source,
-            })?;
-        let mut connection = Connection::open(file)?;
+        let (mut connection, found) = sound::open(dir)?;
+        // Before anything is written, and be it the journal's mode.
+        if found > SCHEMA {
+            return Err(StoreError::Newer { found });
+        }
         // FULL, because what is answered as done must survive a power cut.
         connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-             PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
         )?;
         schema::bring_up_to_date(&mut connection)?;
         Self::of(connection, dir)
     }
 
     fn of(connection: Connection, dir: &Path) -> Result<Self, StoreError> {
-        let mirror = Mirror::of(&connection)?;
+        let mirror = Mirror::of(&connection).map_err(|e| sound::row(dir, e))?;
         let last = events::last(&connection)?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
@@ -132,25 +154,11 @@ impl Store {
 
     /// Opens a store that is there, and makes and upgrades nothing: for whoever only looks.
     pub(crate) fn existing(dir: &Path) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(dir.join("containarium.db"), flags)?;
-        connection.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;")?;
-        match schema::version(&connection)? {
+        let (connection, found) = sound::open(dir)?;
+        match found {
             SCHEMA => Self::of(connection, dir),
             found if found < SCHEMA => Err(StoreError::Older { found }),
             found => Err(StoreError::Newer { found }),
-        }
-    }
-
-    /// Whether SQLite finds its own file in order.
-    pub(crate) async fn whole(&self) -> Result<(), StoreError> {
-        let said: String = self
-            .run(|db| Ok(db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?))
-            .await?;
-        if said == "ok" {
-            Ok(())
-        } else {
-            Err(StoreError::Unreadable(said))
         }
     }
 
@@ -226,7 +234,7 @@ mod tests {
     fn what_is_remembered_is_for_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
-        Store::open(&state).unwrap();
+        Store::make(&state).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&state), 0o700);
         assert_eq!(mode(&state.join("containarium.db")), 0o600);
@@ -235,7 +243,7 @@ mod tests {
     #[test]
     fn a_newer_store_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Store::open(dir.path()).unwrap());
+        drop(Store::make(dir.path()).unwrap());
         let db = Connection::open(dir.path().join("containarium.db")).unwrap();
         db.pragma_update(None, "user_version", schema::SCHEMA + 1)
             .unwrap();

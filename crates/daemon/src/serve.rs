@@ -7,7 +7,7 @@ use std::{
 };
 
 use containarium_core::{
-    Containarium, Incus, Store, StoreError, host_ports,
+    Containarium, Incus, Lock, Store, StoreError, host_ports,
     images::Remotes,
     secret::{self, NoSecret, SecretSource},
 };
@@ -65,7 +65,7 @@ pub enum ServeError {
         /// Where it was to listen.
         address: IpAddr,
     },
-    /// The store cannot be used, or `init` was not run.
+    /// The store cannot be used, another daemon uses it, or `init` was not run.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The port cannot be had.
@@ -84,6 +84,8 @@ pub struct Daemon {
     service: Containarium,
     router: axum::Router,
     tunnels: Tunnels,
+    /// Held as long as this serves.
+    _lock: Lock,
 }
 
 impl Daemon {
@@ -94,6 +96,8 @@ impl Daemon {
                 address: config.address,
             });
         }
+        // Before anything is made in a directory that may be another's, or nobody's.
+        let (store, lock) = Store::alone(&config.state_dir).await?;
         let secret = secret::find(config.secret, &config.state_dir, true)?;
         let length = secret.expose_secret().len();
         if length < GOOD_SECRET && !config.address.is_loopback() {
@@ -112,7 +116,6 @@ impl Daemon {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| ServeError::Bind { address, source })?;
-        let store = Store::open(&config.state_dir)?;
         let installation = store.installation().await?;
         // Its rules are gone after a reboot, and after somebody flushed everybody's.
         if let Err(why) = host_ports::close(&installation).await {
@@ -128,6 +131,7 @@ impl Daemon {
             service,
             router,
             tunnels,
+            _lock: lock,
         })
     }
 

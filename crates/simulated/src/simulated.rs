@@ -77,7 +77,7 @@ impl Simulated {
             ssh_port: Sim::SSH_PORT,
             simulated: true,
         };
-        let store = Store::open(state.path())?;
+        let store = Store::make(state.path())?;
         store.set_installation(&installation).await?;
         Ok(Self {
             sim,

@@ -15,6 +15,7 @@ use tokio::{net::TcpListener, process::Command};
 
 mod servers;
 mod simulation;
+mod state_dir;
 
 /// A daemon that gives every request the same answer.
 async fn daemon(status: u16, body: impl Into<String>) -> String {

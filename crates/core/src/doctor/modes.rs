@@ -111,7 +111,7 @@ mod tests {
     fn what_others_can_read_is_found_and_taken_from_them() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
-        drop(crate::Store::open(&state).unwrap());
+        drop(crate::Store::make(&state).unwrap());
         assert_eq!(examine(&state).len(), 1);
         assert_eq!(examine(&state)[0].verdict, Verdict::Ok);
 

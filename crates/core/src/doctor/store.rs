@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Finding, Looked};
-use crate::{Store, StoreError};
+use crate::{Harm, Store, StoreError, Unsound};
 
 const CHECK: &str = "store";
 
@@ -14,34 +14,23 @@ pub(super) async fn look(state_dir: &Path) -> Looked {
         installation: None,
     };
     let file = state_dir.join("containarium.db");
-    match std::fs::metadata(&file) {
-        Ok(_) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let found = format!("no installation in {} yet", state_dir.display());
-            return nothing(Finding::warning(CHECK, found).run("containarium init"));
-        }
-        Err(e) => {
-            let found = format!(
-                "{} cannot be looked at: {e}; run this as root",
-                file.display()
-            );
-            return nothing(Finding::unknown(CHECK, found));
-        }
-    }
     let store = match Store::existing(state_dir) {
         Ok(store) => store,
-        Err(e) => return nothing(judge(Err(&e))),
+        Err(e) => return nothing(judge(&e, state_dir)),
     };
-    let whole = store.whole().await;
+    let readable = store.readable().await;
     let installation = store.installation().await;
-    let finding = match (&whole, &installation) {
-        (Err(e), _) | (Ok(()), Err(e)) => judge(Err(e)),
-        (Ok(()), Ok(here)) => judge(Ok(&format!(
-            "{} holds the installation {} ({})",
-            file.display(),
-            here.name,
-            here.id
-        ))),
+    let finding = match (&readable, &installation) {
+        (Err(e), _) | (Ok(()), Err(e)) => judge(e, state_dir),
+        (Ok(()), Ok(here)) => Finding::ok(
+            CHECK,
+            format!(
+                "{} holds the installation {} ({})",
+                file.display(),
+                here.name,
+                here.id
+            ),
+        ),
     };
     Looked {
         finding,
@@ -50,21 +39,30 @@ pub(super) async fn look(state_dir: &Path) -> Looked {
     }
 }
 
-fn judge(found: Result<&str, &StoreError>) -> Finding {
-    match found {
-        Ok(found) => Finding::ok(CHECK, found),
-        Err(e @ StoreError::NotInitialised) => {
-            Finding::warning(CHECK, e.to_string()).run("containarium init")
+fn judge(error: &StoreError, state_dir: &Path) -> Finding {
+    match error {
+        StoreError::NotInitialised => {
+            let found = format!("no installation in {} yet", state_dir.display());
+            Finding::warning(CHECK, found).run("containarium init")
         }
-        Err(
-            e @ (StoreError::Directory { .. }
-            | StoreError::Newer { .. }
-            | StoreError::Older { .. }
-            | StoreError::KeyReused(_)
-            | StoreError::Taken(_)
-            | StoreError::Sqlite(_)
-            | StoreError::Unreadable(_)),
-        ) => Finding::problem(CHECK, e.to_string()),
+        // Somebody else may be able to tell.
+        StoreError::Unsound(Unsound {
+            harm: Harm::Denied, ..
+        }) => Finding::unknown(CHECK, format!("{error}; run this as root")),
+        StoreError::Unsound(unsound) => {
+            let (what, commands) = unsound.repair();
+            let finding = Finding::problem(CHECK, format!("{error}; {what}"));
+            commands.into_iter().fold(finding, Finding::run)
+        }
+        StoreError::Directory { .. }
+        | StoreError::Newer { .. }
+        | StoreError::Older { .. }
+        | StoreError::KeyReused(_)
+        | StoreError::Taken(_)
+        | StoreError::InUse { .. }
+        | StoreError::Full
+        | StoreError::Sqlite(_)
+        | StoreError::Unreadable(_) => Finding::problem(CHECK, error.to_string()),
     }
 }
 
@@ -85,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_store_is_a_problem() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Store::open(dir.path()).unwrap());
+        drop(Store::make(dir.path()).unwrap());
         let young = look(dir.path()).await;
         assert_eq!(
             young.finding.verdict,
@@ -102,5 +100,10 @@ mod tests {
             damaged.finding.found
         );
         assert!(damaged.installation.is_none());
+        let commands = damaged.finding.commands.join("\n");
+        assert!(
+            commands.contains("containarium init --recover"),
+            "{commands}"
+        );
     }
 }

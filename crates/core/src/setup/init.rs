@@ -71,7 +71,7 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
         server.environment.server_version
     ));
 
-    let store = Store::open(&ask.state_dir)?;
+    let store = Store::make(&ask.state_dir)?;
     let installation = match store.installation().await {
         Ok(known) if known.name == ask.name => {
             fixed(ask, &known)?;
