@@ -14,6 +14,7 @@ use crate::{
     engine_socket::{DaemonEngine, over_https},
     failure::{Exit, Failure},
     image_remotes::ImageRemotes,
+    init::repair,
     jwt_secret,
     place::StateDir,
     simulation::Simulation,
@@ -126,9 +127,7 @@ fn refused(error: ServeError) -> Failure {
             Failure::new(Exit::Missing, error.to_string()).with_hint("run `containarium init`")
         }
         ServeError::Store(StoreError::Unsound(unsound)) => {
-            let (what, commands) = unsound.repair();
-            Failure::new(Exit::Missing, error.to_string())
-                .with_hint(format!("{what}:\n  {}", commands.join("\n  ")))
+            Failure::new(Exit::Missing, error.to_string()).with_hint(repair(unsound))
         }
         ServeError::Store(StoreError::InUse { .. }) => {
             Failure::new(Exit::Conflict, error.to_string())

@@ -9,6 +9,7 @@ use std::{
 use clap::Args;
 use containarium_contract::{ByteSize, ImageRef};
 use containarium_core::{
+    StoreError, Unsound,
     images::ImageError,
     secret,
     setup::{self, PoolChoice, SetupError, Subnet},
@@ -44,6 +45,10 @@ pub(crate) struct Init {
     /// release, built from its package mirror]
     #[arg(long, env = "CONTAINARIUM_IMAGE")]
     pub(crate) image: Option<ImageRef>,
+    /// Take up an installation of this name that Incus has and whose store is lost; no daemon of it
+    /// may run anywhere
+    #[arg(long)]
+    pub(crate) recover: bool,
     #[command(flatten)]
     pub(crate) image_remotes: ImageRemotes,
     #[command(flatten)]
@@ -64,6 +69,7 @@ impl Init {
             subnet: self.subnet,
             image: self.image,
             remotes: self.image_remotes.into(),
+            recover: self.recover,
         };
         let begun = Instant::now();
         let state_dir = ask.state_dir.clone();
@@ -89,6 +95,8 @@ impl Init {
 pub(crate) fn refused(error: SetupError) -> Failure {
     let exit = match &error {
         SetupError::Engine { .. }
+        | SetupError::Unrecoverable { .. }
+        | SetupError::Store(StoreError::Unsound(_))
         | SetupError::Untrusted
         | SetupError::Clustered
         | SetupError::NoSubnet
@@ -97,12 +105,15 @@ pub(crate) fn refused(error: SetupError) -> Failure {
         | SetupError::NoPool { .. }
         | SetupError::Host { .. } => Exit::Missing,
         SetupError::Name(_)
+        | SetupError::NothingToRecover(_)
         | SetupError::WrongName(_)
         | SetupError::SmallPool { .. }
         | SetupError::Image(ImageError::NotAllowed { .. } | ImageError::Unfit { .. }) => {
             Exit::Usage
         }
         SetupError::Foreign { .. }
+        | SetupError::Lost { .. }
+        | SetupError::Served { .. }
         | SetupError::SubnetTaken { .. }
         | SetupError::Device { .. }
         | SetupError::Fixed { .. } => Exit::Conflict,
@@ -111,7 +122,20 @@ pub(crate) fn refused(error: SetupError) -> Failure {
         }
         SetupError::Command { .. } | SetupError::Image(_) | SetupError::Store(_) => Exit::Other,
     };
-    Failure::new(exit, error.to_string())
+    let failure = Failure::new(exit, error.to_string());
+    match &error {
+        SetupError::Store(StoreError::Unsound(unsound)) => failure.with_hint(repair(unsound)),
+        other => match other.command() {
+            Some(command) => failure.with_hint(format!("run `{command}`")),
+            None => failure,
+        },
+    }
+}
+
+/// What to do about a store that is torn: a sentence, and a command on each line after it.
+pub(crate) fn repair(unsound: &Unsound) -> String {
+    let (what, commands) = unsound.repair();
+    format!("{what}:\n  {}", commands.join("\n  "))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod inventory;
 mod kernel_log;
 mod leaks;
 mod login;
+pub mod mark;
 mod operations;
 mod power;
 mod principal;

@@ -6,11 +6,15 @@ mod images;
 mod init;
 pub(crate) mod pool;
 mod purge;
+mod recover;
 pub(crate) mod routes;
 pub(crate) mod subnet;
 pub(crate) mod uids;
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use crate::{StoreError, images::ImageError};
 
@@ -51,6 +55,45 @@ pub enum SetupError {
         name: String,
         /// Whose it is, as far as its tag says.
         owner: String,
+    },
+    /// An installation of that name is there, and the store that knew it is not.
+    #[error(
+        "the project `{name}` belongs to the installation {id}, {}",
+        lost(.state_dir, .elsewhere.as_deref())
+    )]
+    Lost {
+        /// Its name.
+        name: String,
+        /// Its id.
+        id: String,
+        /// The state directory, which does not know it.
+        state_dir: PathBuf,
+        /// One that does.
+        elsewhere: Option<PathBuf>,
+    },
+    /// It is alive.
+    #[error(
+        "the project `{name}` belongs to an installation whose daemon runs now, with the state \
+         directory {}; stop that one first, or choose another --name", .state_dir.display()
+    )]
+    Served {
+        /// Its name.
+        name: String,
+        /// Its state directory.
+        state_dir: PathBuf,
+    },
+    /// There is nothing to take up.
+    #[error("--recover: this Incus has no installation called `{0}`")]
+    NothingToRecover(String),
+    /// An older version did not write everything down in Incus.
+    #[error("--recover: the {what} of the installation `{name}` cannot be known: {why}")]
+    Unrecoverable {
+        /// Its name.
+        name: String,
+        /// What is missing.
+        what: &'static str,
+        /// Why.
+        why: String,
     },
     /// A bridge's name is an interface's, and so short.
     #[error("a --name is 1 to 15 of a-z and 0-9 and starts with a letter: `{0}` is not")]
@@ -113,7 +156,10 @@ pub enum SetupError {
         asked: String,
     },
     /// No mapping for unprivileged containers.
-    #[error("/etc/subuid gives root no range that holds user ids for containers: {0}")]
+    #[error(
+        "/etc/subuid gives root no range that holds user ids for containers, apart from those that \
+         others on this Incus have: {0}"
+    )]
     NoUids(String),
     /// A command on the host or in a builder failed.
     #[error("{what} failed; its last lines:\n{evidence}")]
@@ -140,6 +186,43 @@ pub enum SetupError {
     /// Purging needs the installation's name, so that nobody purges the wrong one.
     #[error("the installation is called `{0}`; nothing was removed")]
     WrongName(String),
+}
+
+impl SetupError {
+    /// The command that goes on from here, where there is one.
+    pub fn command(&self) -> Option<String> {
+        match self {
+            Self::Lost {
+                name,
+                state_dir,
+                elsewhere: None,
+                ..
+            } => Some(recover::command(name, state_dir)),
+            Self::Lost {
+                name,
+                elsewhere: Some(dir),
+                ..
+            } => Some(format!(
+                "containarium init --name {name} --state-dir {}",
+                dir.display()
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn lost(state_dir: &Path, elsewhere: Option<&Path>) -> String {
+    match elsewhere {
+        Some(dir) => format!(
+            "whose store is in {}; use that --state-dir, choose another --name, or, where that \
+             directory is to be given up, add --recover",
+            dir.display()
+        ),
+        None => format!(
+            "of which {} knows nothing: its store is lost, or elsewhere",
+            state_dir.display()
+        ),
+    }
 }
 
 /// Says what was being done when something failed.

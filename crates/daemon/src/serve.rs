@@ -7,8 +7,9 @@ use std::{
 };
 
 use containarium_core::{
-    Containarium, Incus, Lock, Store, StoreError, host_ports,
+    Containarium, Incus, Installation, Lock, Store, StoreError, host_ports,
     images::Remotes,
+    mark,
     secret::{self, NoSecret, SecretSource},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -121,6 +122,11 @@ impl Daemon {
         if let Err(why) = host_ports::close(&installation).await {
             tracing::warn!(why, "this host's own ports stay open to containers");
         }
+        tokio::spawn(renew_mark(
+            config.engine.clone(),
+            installation,
+            config.state_dir,
+        ));
         let service =
             Containarium::open(store, &config.engine, config.remotes, config.retention).await?;
         let tunnels = Tunnels::default();
@@ -150,6 +156,15 @@ impl Daemon {
         };
         tokio::join!(accept(self.listener, self.router, stop.clone()), cut_off);
         self.service.close(CLOSE).await;
+    }
+}
+
+/// Sees to it that Incus has what a lost store needs, beside the start: Incus may be away, and the
+/// next start comes.
+async fn renew_mark(incus: Incus, installation: Installation, state_dir: PathBuf) {
+    match mark::renew(&incus, &installation, &state_dir).await {
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "Incus was not told what this installation is"),
     }
 }
 

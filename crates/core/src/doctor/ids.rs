@@ -39,7 +39,7 @@ fn ranges(text: &str) -> impl Iterator<Item = (&str, Range<u64>)> {
 fn judge(installation: Option<&Installation>, subuid: &str, subgid: &str) -> Finding {
     let window = match installation {
         Some(here) => Some((here.uid_first, here.uid_ranges)),
-        None => uids::window(subuid),
+        None => uids::window(subuid, &[]),
     };
     let Some((first, count)) = window else {
         return give(Finding::problem(

@@ -1,7 +1,11 @@
 //! `containarium init`: a project, a storage pool, a bridge and two prepared images, all with the
 //! installation's name. What is there already and ours is kept; what is not ours is not touched.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use containarium_contract::ImageRef;
 use containarium_incus::{Client, Error as Incus, NetworkPost, ProjectPost};
@@ -11,11 +15,14 @@ use super::{
     Report, SetupError, While as _, base_image,
     images::images,
     pool::{self, PoolChoice},
-    routes,
+    recover, routes,
     subnet::{self, Subnet},
     uids,
 };
-use crate::{Installation, Store, StoreError, engine::INSTALL_TAG, host_ports, images::Remotes};
+use crate::{
+    Harm, Installation, Store, StoreError, Unsound, engine::INSTALL_TAG, host_ports,
+    images::Remotes, mark,
+};
 
 /// What a person decides about an installation.
 #[derive(Clone, Debug)]
@@ -34,6 +41,8 @@ pub struct Init {
     pub image: Option<ImageRef>,
     /// Where images may come from.
     pub remotes: Remotes,
+    /// Whether an installation of that name, which no store here knows, is to be taken up.
+    pub recover: bool,
 }
 
 /// Prepares Incus, or completes what an earlier run began.
@@ -46,6 +55,8 @@ pub async fn init(ask: &Init, report: Report<'_>) -> Result<Installation, SetupE
     };
     let store = Store::open(&ask.state_dir)?;
     store.set_installation(&installation).await?;
+    let marked = mark::renew(&incus, &installation, &ask.state_dir).await;
+    marked.doing("writing into the project what it is")?;
     Ok(installation)
 }
 
@@ -71,26 +82,28 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
         server.environment.server_version
     ));
 
-    let store = Store::make(&ask.state_dir)?;
-    let installation = match store.installation().await {
-        Ok(known) if known.name == ask.name => {
-            fixed(ask, &known)?;
-            known
-        }
-        Ok(known) => return Err(SetupError::WrongName(known.name)),
-        Err(StoreError::NotInitialised) => {
-            pool::check(ask, &incus).await?;
-            let chosen = decide(ask, &incus).await?;
-            report(&format!(
-                "user ids: from {} up, room for {} containers (the upper half of root's range in \
-                 /etc/subuid; the lower is Incus's)",
-                chosen.uid_first, chosen.uid_ranges
-            ));
-            chosen
-        }
-        Err(other) => return Err(other.into()),
+    // What two choose at a time must not be the same.
+    let _turn = turn(&ask.engine).await?;
+    let installation = match known(ask).await? {
+        Some(known) if known.name == ask.name => known,
+        Some(known) => return Err(SetupError::WrongName(known.name)),
+        None => match recover::find(ask, &incus, report).await? {
+            Some(found) => found,
+            None => {
+                pool::check(ask, &incus).await?;
+                let chosen = decide(ask, &incus).await?;
+                report(&format!(
+                    "user ids: from {} up, room for {} containers (of root's range in /etc/subuid, apart \
+                 from what others on this Incus have; the lowest are Incus's own)",
+                    chosen.uid_first, chosen.uid_ranges
+                ));
+                chosen
+            }
+        },
     };
-    project(&incus, &installation, report).await?;
+    fixed(ask, &installation)?;
+    let store = Store::make(&ask.state_dir)?;
+    project(&incus, &installation, &ask.state_dir, report).await?;
     // Known from here on, so that a run that fails below is completed by the next.
     store.set_installation(&installation).await?;
     pool::make(&incus, &installation, ask, report).await?;
@@ -103,6 +116,41 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
         )),
     }
     Ok(installation)
+}
+
+/// What the store in the state directory knows; `None` where there is none yet, or none any more.
+async fn known(ask: &Init) -> Result<Option<Installation>, SetupError> {
+    let known = match Store::open(&ask.state_dir) {
+        Ok(store) => store.installation().await,
+        Err(other) => Err(other),
+    };
+    match known {
+        Ok(known) => Ok(Some(known)),
+        Err(
+            StoreError::NotInitialised
+            | StoreError::Unsound(Unsound {
+                harm: Harm::Gone(_),
+                ..
+            }),
+        ) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// The right to choose on this Incus, until it is dropped; nothing where this user may use Incus and
+/// not look into its directory.
+async fn turn(engine: &Path) -> Result<Option<fs::File>, SetupError> {
+    let dir = engine.parent().unwrap_or(engine).to_owned();
+    let locked = tokio::task::spawn_blocking(move || {
+        let dir = match fs::File::open(dir) {
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => return Ok(None),
+            opened => opened?,
+        };
+        rustix::fs::flock(&dir, rustix::fs::FlockOperation::LockExclusive)?;
+        Ok(Some(dir))
+    });
+    let locked = locked.await.map_err(std::io::Error::other).flatten();
+    locked.doing("waiting for another init")
 }
 
 /// What was chosen once stays: containers live in that pool and have addresses of that subnet.
@@ -133,8 +181,9 @@ fn fixed(ask: &Init, known: &Installation) -> Result<(), SetupError> {
 async fn decide(ask: &Init, incus: &Client) -> Result<Installation, SetupError> {
     let subnet = subnet_of(ask, incus).await?;
     let subuid = fs::read_to_string("/etc/subuid").doing("/etc/subuid")?;
+    let used = uids::used(incus, &subuid).await?;
     let (uid_first, uid_ranges) =
-        uids::window(&subuid).ok_or_else(|| SetupError::NoUids(subuid.trim().to_owned()))?;
+        uids::window(&subuid, &used).ok_or_else(|| SetupError::NoUids(subuid.trim().to_owned()))?;
     Ok(Installation {
         id: Ulid::generate().to_string(),
         name: ask.name.clone(),
@@ -221,18 +270,21 @@ pub(super) fn description(installation: &Installation) -> String {
 async fn project(
     incus: &Client,
     installation: &Installation,
+    state_dir: &Path,
     report: Report<'_>,
 ) -> Result<(), SetupError> {
     let name = &installation.name;
     match incus.project(name).await {
         Ok(found) => {
             ours("project", installation, &found.value.config)?;
+            let marked = mark::renew(incus, installation, state_dir).await;
+            marked.doing("writing into the project what it is")?;
             report(&format!("project {name}: there"));
             Ok(())
         }
         Err(Incus::NotFound(_)) => {
             let yes = || "true".to_owned();
-            let config = tagged(
+            let mut config = tagged(
                 installation,
                 [
                     ("features.images", yes()),
@@ -242,6 +294,8 @@ async fn project(
                     ("features.networks", "false".to_owned()),
                 ],
             );
+            // At once, so that another init sees which user ids are taken.
+            config.extend(mark::tags(installation, state_dir));
             let post = ProjectPost {
                 name: name.clone(),
                 description: description(installation),
