@@ -3,7 +3,10 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use clap::Args;
-use containarium_core::{Incus, Store, setup};
+use containarium_core::{
+    Incus, Store, StoreError,
+    setup::{self, SetupError},
+};
 
 use crate::{
     failure::{Exit, Failure},
@@ -24,8 +27,9 @@ pub(crate) struct Purge {
 impl Purge {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let other = |error: &dyn std::error::Error| Failure::new(Exit::Other, error.to_string());
-        let store = Store::open(&self.place.state.state_dir).map_err(|e| other(&e))?;
-        let installation = store.installation().await.map_err(|e| other(&e))?;
+        let stored = |e: StoreError| refused(SetupError::Store(e));
+        let store = Store::open(&self.place.state.state_dir).map_err(stored)?;
+        let installation = store.installation().await.map_err(stored)?;
         let typed = match self.yes {
             Some(name) => name,
             None if io::stdin().is_terminal() => ask(&installation.name).map_err(|e| other(&e))?,

@@ -282,7 +282,14 @@ impl Store {
     pub async fn alone(dir: &Path) -> Result<(Self, Lock), StoreError> {
         // First, so that nothing is written into a directory without an installation.
         look(dir)?;
-        let lock = Lock::take(dir)?;
+        let lock = Lock::take(dir).map_err(|error| match error {
+            StoreError::Directory { source, .. }
+                if source.kind() == ErrorKind::ReadOnlyFilesystem =>
+            {
+                unsound(&dir.join(FILE), Harm::ReadOnly)
+            }
+            other => other,
+        })?;
         let store = Self::open(dir)?;
         store.readable().await?;
         Ok((store, lock))

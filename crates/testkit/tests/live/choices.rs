@@ -15,10 +15,10 @@ use containarium_incus::{Client, StoragePoolPost};
 use containarium_testkit::Bed;
 
 /// A second installation beside the bed's, without images; taken away when it is `ended`.
-struct Second {
-    bed: Bed,
-    state: tempfile::TempDir,
-    name: String,
+pub(crate) struct Second {
+    pub(crate) bed: Bed,
+    pub(crate) state: tempfile::TempDir,
+    pub(crate) name: String,
 }
 
 impl Second {
@@ -29,12 +29,12 @@ impl Second {
         Some(Self { bed, state, name })
     }
 
-    fn incus(&self) -> Client {
+    pub(crate) fn incus(&self) -> Client {
         Client::unix(&self.bed.socket)
     }
 
     /// What it said and what came of it.
-    async fn lay_out(
+    pub(crate) async fn lay_out(
         &self,
         pool: PoolChoice,
         subnet: Option<&str>,
@@ -59,7 +59,7 @@ impl Second {
         (said.into_inner().unwrap(), done)
     }
 
-    async fn purge(&self) {
+    pub(crate) async fn purge(&self) {
         let Ok(store) = Store::open(self.state.path()) else {
             return;
         };
@@ -72,7 +72,7 @@ impl Second {
 }
 
 /// Does `work`, then takes the installation away whatever came of it.
-async fn with_second<W, F>(work: W)
+pub(crate) async fn with_second<W, F>(work: W)
 where
     W: FnOnce(Arc<Second>) -> F,
     F: Future<Output = ()> + Send + 'static,

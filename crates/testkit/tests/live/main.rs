@@ -19,6 +19,7 @@ mod full;
 mod https;
 mod images;
 mod incus;
+mod lost;
 mod mcp;
 mod metrics;
 mod neighbours;
@@ -27,8 +28,10 @@ mod quotas;
 mod reference;
 mod restart;
 mod ssh_keys;
+mod state_dir;
 mod system;
 mod traps;
+mod two;
 
 /// How long what a failure left may still be seen.
 const SOON: Duration = Duration::from_secs(30);
