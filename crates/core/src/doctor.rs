@@ -31,6 +31,7 @@ mod lxcfs;
 mod lxd;
 mod modes;
 mod mtu;
+mod neighbours;
 mod nft;
 mod outcome;
 mod probe;

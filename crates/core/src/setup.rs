@@ -191,23 +191,22 @@ pub enum SetupError {
 impl SetupError {
     /// The command that goes on from here, where there is one.
     pub fn command(&self) -> Option<String> {
-        match self {
-            Self::Lost {
-                name,
-                state_dir,
-                elsewhere: None,
-                ..
-            } => Some(recover::command(name, state_dir)),
-            Self::Lost {
-                name,
-                elsewhere: Some(dir),
-                ..
-            } => Some(format!(
+        let Self::Lost {
+            name,
+            state_dir,
+            elsewhere,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        Some(match elsewhere {
+            None => recover::command(name, state_dir),
+            Some(dir) => format!(
                 "containarium init --name {name} --state-dir {}",
                 dir.display()
-            )),
-            _ => None,
-        }
+            ),
+        })
     }
 }
 

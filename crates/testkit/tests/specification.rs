@@ -59,7 +59,7 @@ fn wrong(source: &str, name: &str) -> Option<&'static str> {
             .and_then(|rest| rest.strip_prefix(name))
             .is_some_and(|rest| rest.starts_with('('))
     };
-    let Some(at) = lines.iter().position(|line| is_it(line)) else {
+    let Some(at) = lines.iter().position(is_it) else {
         return Some("is not there");
     };
     let before = lines.iter().take(at).rev();

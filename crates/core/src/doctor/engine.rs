@@ -4,7 +4,7 @@ use std::path::Path;
 
 use containarium_incus::{Client, Error, Server};
 
-use super::{Finding, Looked, leftovers, storage, version};
+use super::{Finding, Looked, leftovers, neighbours, storage, version};
 use crate::Installation;
 
 const CHECK: &str = "engine";
@@ -39,12 +39,14 @@ pub(super) async fn examine(
     };
     findings.push(version::examine(&server.environment.server_version).await);
     if let Some(here) = installation {
-        let (storage, left) = tokio::join!(
+        let (storage, left, neighbours) = tokio::join!(
             storage::examine(incus, socket, here),
             leftovers::examine(incus, here, store.store.as_ref()),
+            neighbours::examine(incus, here),
         );
         findings.extend(storage);
         findings.extend(left);
+        findings.extend(neighbours);
     }
     Engine {
         findings,

@@ -5,7 +5,7 @@
 //! and one whose state directory this machine does not see. Two daemons of one installation give one
 //! address twice; so nothing is taken up unless a person says so.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::Path};
 
 use containarium_incus::{Client, Error as Incus, Instance, Project};
 
@@ -146,7 +146,7 @@ fn pool_of(instance: &Instance) -> Option<String> {
 }
 
 /// The command that takes up the installation `name`.
-pub(super) fn command(name: &str, state_dir: &PathBuf) -> String {
+pub(super) fn command(name: &str, state_dir: &Path) -> String {
     format!(
         "containarium init --name {name} --state-dir {} --recover",
         state_dir.display()

@@ -178,7 +178,7 @@ mod tests {
         ];
         assert_eq!(isolated(&instance(&found)), Some(5..65541));
         assert_eq!(isolated(&instance(&[("volatile.idmap.base", "5")])), None);
-        let (first, ranges) = window(ROOT, &[there.clone()]).unwrap();
+        let (first, ranges) = window(ROOT, std::slice::from_ref(&there)).unwrap();
         assert!(!overlap(&ids(first, ranges), &there));
     }
 

@@ -316,7 +316,7 @@ fn as_nobody<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T 
 async fn a_store_that_may_not_be_read_is_said_to_be_that() {
     let dir = state(1).await;
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(dir.path().join(FILE), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(dir.path().join(FILE), fs::Permissions::from_mode(0o000)).unwrap();
     let place = dir.path().to_owned();
     let refused = as_nobody(move || Store::open(&place).map(drop).unwrap_err());
     let StoreError::Unsound(unsound) = refused else {

@@ -60,6 +60,32 @@ fn shape(instance: &Instance) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_inits_at_once_choose_apart() {
+    with_second(async move |second| {
+        let third = Second {
+            bed: second.bed.clone(),
+            state: tempfile::tempdir().unwrap(),
+            name: format!("{:.13}ci", second.bed.installation.name),
+        };
+        let ((_, one), (_, other)) = tokio::join!(
+            second.lay_out(PoolChoice::File(None), None),
+            third.lay_out(PoolChoice::File(None), None),
+        );
+        third.purge().await;
+        let (one, other) = (one.unwrap(), other.unwrap());
+        let (low, high) = if one.uid_first < other.uid_first {
+            (&one, &other)
+        } else {
+            (&other, &one)
+        };
+        let end = u64::from(low.uid_first) + u64::from(low.uid_ranges) * 65536;
+        assert!(end <= u64::from(high.uid_first), "{one:?} {other:?}");
+        assert_ne!(one.gateway, other.gateway);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_installations_on_one_incus_share_nothing_and_touch_nothing_of_each_other() {
     with_second(async move |second| {
         let bed = &second.bed;
