@@ -1,6 +1,6 @@
 //! Why a call gave no answer: one sentence, and what to do next. Not how it is shown.
 
-use containarium_contract::{Face, Hint, Problem};
+use containarium_contract::{Face, Hint, OperationId, Problem};
 
 use crate::TokenError;
 
@@ -20,6 +20,14 @@ pub enum CallError {
     /// Nobody answered.
     #[error("request failed: {why}")]
     Unreachable {
+        /// What happened on the way.
+        why: Why,
+    },
+    /// The daemon has begun, and nobody can be asked any more how it ended.
+    #[error("request failed: {why}")]
+    Lost {
+        /// The operation that goes on, or is gone on with by the next daemon.
+        operation: OperationId,
         /// What happened on the way.
         why: Why,
     },
@@ -93,6 +101,27 @@ impl CallError {
         }
     }
 
+    /// Whether the same question may well be answered in a while: the daemon is away, or something
+    /// before it is.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Lost { .. } => true,
+            Self::Api { status, .. } => matches!(status, 429 | 502..=504),
+            Self::Protocol(_) | Self::Token(_) => false,
+        }
+    }
+
+    /// The same, met while `operation` was waited for.
+    pub(crate) fn lost(self, operation: &OperationId) -> Self {
+        match self {
+            Self::Unreachable { why } | Self::Lost { why, .. } => Self::Lost {
+                operation: operation.clone(),
+                why,
+            },
+            Self::Api { .. } | Self::Protocol(_) | Self::Token(_) => self,
+        }
+    }
+
     /// What to do next, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -116,6 +145,10 @@ impl CallError {
                     .into(),
             ),
             Self::Unreachable { why } => Some(why.hint().into()),
+            Self::Lost { operation, .. } => Some(format!(
+                "the server goes on with it: see how far it is with `containarium operation get \
+                 {operation}`, or the tool get_operation"
+            )),
             Self::Token(_) => Some(format!(
                 "{}, and give its output as CONTAINARIUM_JWT_TOKEN",
                 mint()
@@ -145,8 +178,8 @@ impl Why {
                  CONTAINARIUM_SERVER_URL"
             }
             Self::AnswerTimeout { .. } | Self::Broken { .. } => {
-                "the server may have done it, or may still be doing it: look at the container \
-                 before asking again"
+                "the server may have done it, or may still be doing it: look at the container, or \
+                 at `containarium operation list`, before asking again"
             }
         }
     }
@@ -210,6 +243,24 @@ mod tests {
         assert_eq!(error.to_string(), format!("API error (status 404): {body}"));
         assert_eq!(error.hint().as_deref(), Some("call list_containers"));
         assert_eq!(api(404, &problem.to_body()).hint(), None);
+    }
+
+    #[test]
+    fn what_the_daemon_has_begun_is_told_by_its_operation() {
+        let id: OperationId = "01JD3ZQ8M4K6T1W9V5R2X7Y0BC".parse().unwrap();
+        let why = Why::AnswerTimeout {
+            address: "h:1".into(),
+        };
+        let lost = CallError::Unreachable { why }.lost(&id);
+        assert_eq!(
+            lost.to_string(),
+            "request failed: read tcp h:1: i/o timeout"
+        );
+        let hint = lost.hint().unwrap();
+        assert!(
+            hint.contains(&format!("`containarium operation get {id}`")),
+            "{hint}"
+        );
     }
 
     #[test]

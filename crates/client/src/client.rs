@@ -1,6 +1,8 @@
-//! The client: one method, for every endpoint. What to ask is the contract's, how to show it a face's.
+//! The client: one method, for every endpoint. What to ask is the contract's, how to show it a face's,
+//! and a change whose answer was lost is asked for again under its key.
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -9,12 +11,21 @@ use std::{
     time::Duration,
 };
 
-use containarium_contract::{Endpoint, Face, HostEngine};
-use reqwest::{Certificate, header, redirect};
+use containarium_contract::{Effect, Endpoint, Face, HostEngine, IdempotencyKey};
+use reqwest::{
+    Certificate,
+    header::{self, HeaderMap},
+    redirect,
+};
+use tokio::time::{Instant, sleep};
+use ulid::Ulid;
 
 use crate::{
-    BaseUrl, CallError, NotABaseUrl, Token, dial,
+    BaseUrl, CallError, NotABaseUrl, Token,
+    again::{Again, PAUSES},
+    dial,
     projection::{Projection, Rest},
+    reply::Reply,
 };
 
 /// Whoever listens answers a dial well within this.
@@ -30,6 +41,17 @@ pub struct Client {
     simulated: Arc<AtomicBool>,
     /// In place of the endpoint's own.
     patience: Option<Duration>,
+    /// Before a change is asked for again, and again.
+    pauses: &'static [Duration],
+}
+
+/// Whether an answer is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Until the change is made.
+    Wait,
+    /// Until its operation has begun.
+    RespondAsync,
 }
 
 /// Why there is no client.
@@ -90,6 +112,7 @@ impl Client {
             http,
             simulated: Arc::default(),
             patience: None,
+            pauses: PAUSES,
         })
     }
 
@@ -112,39 +135,89 @@ impl Client {
         &self.server
     }
 
+    /// How long an answer to `E` is waited for.
+    pub(crate) fn patience_of<E: Endpoint>(&self) -> Duration {
+        self.patience.unwrap_or(E::PATIENCE)
+    }
+
+    /// Remembers what an answer says of the engine.
+    pub(crate) fn note_engine(&self, headers: &HeaderMap) {
+        let engine = headers.get(HostEngine::HEADER);
+        let simulated = engine.is_some_and(|engine| engine == HostEngine::SIM);
+        self.simulated.store(simulated, Ordering::Relaxed);
+    }
+
     /// Asks the daemon. Dropping the future drops the connection.
     ///
     /// # Errors
     ///
     /// See [`CallError`].
     pub async fn call<E: Endpoint>(&self, request: &E) -> Result<E::Answer, CallError> {
-        let Projection { path, rest } =
-            Projection::of(request).map_err(|e| CallError::Protocol(e.to_string()))?;
-        let call = self
+        self.ask(request, Manner::Wait).await?.read()
+    }
+
+    /// Asks the daemon, and where a change's answer is lost, again under the same key.
+    pub(crate) async fn ask<E: Endpoint>(
+        &self,
+        request: &E,
+        manner: Manner,
+    ) -> Result<Reply, CallError> {
+        let projection = Projection::of(request).map_err(|e| CallError::Protocol(e.to_string()))?;
+        let key = match E::EFFECT {
+            Effect::Read => None,
+            Effect::Write | Effect::Destroy => Some(Ulid::generate().to_string()),
+        };
+        let mut again = Again::new(key.as_ref().map_or(&[], |_| self.pauses));
+        let until = Instant::now() + self.patience_of::<E>();
+        loop {
+            let left = || until.saturating_duration_since(Instant::now());
+            let done = self.send::<E>(&projection, key.as_deref(), manner, left());
+            match again.after(done.await, left()) {
+                ControlFlow::Continue(pause) => sleep(pause).await,
+                ControlFlow::Break(told) => return told,
+            }
+        }
+    }
+
+    async fn send<E: Endpoint>(
+        &self,
+        projection: &Projection,
+        key: Option<&str>,
+        manner: Manner,
+        patience: Duration,
+    ) -> Result<Reply, CallError> {
+        let Projection { path, rest } = projection;
+        let mut call = self
             .http
-            .request(E::METHOD, self.server.at(&path))
+            .request(E::METHOD, self.server.at(path))
             .header(header::AUTHORIZATION, self.token.header()?)
             .header(Face::HEADER, self.face.as_str())
-            .timeout(self.patience.unwrap_or(E::PATIENCE));
+            .timeout(patience);
+        if let Some(key) = key {
+            call = call.header(IdempotencyKey::HEADER, key);
+        }
+        if manner == Manner::RespondAsync {
+            call = call.header("prefer", "respond-async");
+        }
         let call = match rest {
-            Rest::Body(fields) => call.json(&fields),
+            Rest::Body(fields) => call.json(fields),
             Rest::Query(pairs) if pairs.is_empty() => call,
-            Rest::Query(pairs) => call.query(&pairs),
+            Rest::Query(pairs) => call.query(pairs),
         };
         let unreachable = |e| CallError::Unreachable {
             why: dial::why(&self.server, &e),
         };
         let answer = call.send().await.map_err(unreachable)?;
-        let engine = answer.headers().get(HostEngine::HEADER);
-        let simulated = engine.is_some_and(|engine| engine == HostEngine::SIM);
-        self.simulated.store(simulated, Ordering::Relaxed);
+        self.note_engine(answer.headers());
         let status = answer.status();
-        let body = answer.text().await.map_err(unreachable)?;
-        if !status.is_success() {
-            return Err(CallError::refused(status.as_u16(), body));
-        }
-        serde_json::from_str(&body)
-            .map_err(|e| CallError::Protocol(format!("{} {path}: {e}", E::METHOD)))
+        let retry_after = answer.headers().get(header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        Ok(Reply {
+            asked: format!("{} {path}", E::METHOD),
+            status,
+            retry_after: retry_after.map(Duration::from_secs),
+            body: answer.text().await.map_err(unreachable)?,
+        })
     }
 }
 
@@ -209,6 +282,7 @@ mod tests {
             token: Token::fixed("t"),
             face: Face::Rest,
             simulated: Arc::default(),
+            pauses: PAUSES,
         };
         let error = client.call(&GetSystemInfo {}).await.unwrap_err();
         let CallError::Unreachable { why } = error else {

@@ -165,23 +165,6 @@ async fn a_name_without_an_address_is_told_by_name() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_says_that_it_may_have_been_done() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { drop(listener.accept().await) });
-    let error = client(&format!("http://{address}"))
-        .call(&create())
-        .await
-        .unwrap_err();
-    let text = error.to_string();
-    assert!(
-        text.starts_with(&format!("request failed: read tcp {address}: ")),
-        "{text}"
-    );
-    assert!(error.hint().unwrap().contains("look at the container"));
-}
-
-#[tokio::test]
 async fn an_answer_that_is_not_ours_is_told_apart() {
     let (url, _) = serve(200, "<html>hello</html>").await;
     let error = client(&url).call(&GetSystemInfo {}).await.unwrap_err();

@@ -301,7 +301,7 @@ pub struct DeleteContainer {
     #[serde(default)]
     pub force: bool,
     /// Remove it and everything in it at once, for good
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub purge: bool,
 }
 

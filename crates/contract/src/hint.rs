@@ -207,9 +207,12 @@ impl Hint {
                 json!({ "state": "deleted" }),
                 "GET /v1/containers?state=deleted".into(),
             ),
-            Self::GetOperation(id) => Form::Sentence(format!(
-                "see how far it is: `containarium operation get {id}`, or GET /v1/operations/{id}"
-            )),
+            Self::GetOperation(id) => call(
+                format!("operation get {id}"),
+                "get_operation",
+                json!({ "id": id }),
+                format!("GET /v1/operations/{id}"),
+            ),
             Self::ListOperations => Form::Sentence(
                 "see what is under way: `containarium operation list`, or GET /v1/operations"
                     .into(),
