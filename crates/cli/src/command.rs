@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use containarium_contract::HostEngine;
 
 use crate::{
+    admin::Admin,
     completions::Completions,
     connect::Connect,
     context::Context,
@@ -11,6 +12,7 @@ use crate::{
     daemon::Daemon,
     delete::Delete,
     doctor::Doctor,
+    events::Events,
     failure::{EXIT_CODES, Failure},
     forward::Forward,
     get::Get,
@@ -21,6 +23,7 @@ use crate::{
     login::Login,
     mcp::Mcp,
     metrics::Metrics,
+    operation::Operation,
     output::Format,
     purge::Purge,
     ssh::Ssh,
@@ -30,6 +33,7 @@ use crate::{
     stop::Stop,
     token::Token,
     tunnel::Tunnel,
+    undelete::Undelete,
     version::Version,
 };
 
@@ -53,6 +57,7 @@ pub(crate) enum Command {
     List(List),
     Get(Get),
     Delete(Delete),
+    Undelete(Undelete),
     Start(Start),
     Stop(Stop),
     SshKey(SshKeys),
@@ -62,6 +67,8 @@ pub(crate) enum Command {
     Tunnel(Tunnel),
     Metrics(Metrics),
     Info(Info),
+    Operation(Operation),
+    Events(Events),
     Login(Login),
     Context(Context),
     Version(Version),
@@ -72,6 +79,7 @@ pub(crate) enum Command {
     Init(Init),
     Purge(Purge),
     Doctor(Doctor),
+    Admin(Admin),
     Daemon(Daemon),
 }
 
@@ -88,6 +96,7 @@ impl Cli {
             Command::List(list) => list.run(&connect.client()?, output).await,
             Command::Get(get) => get.run(&connect.client()?, output).await,
             Command::Delete(delete) => delete.run(|| connect.client(), output).await,
+            Command::Undelete(undelete) => undelete.run(&connect.client()?, output).await,
             Command::Start(start) => start.run(&connect.client()?, output).await,
             Command::Stop(stop) => stop.run(&connect.client()?, output).await,
             Command::SshKey(keys) => keys.run(|| connect.client(), output).await,
@@ -97,6 +106,8 @@ impl Cli {
             Command::Tunnel(tunnel) => tunnel.run(&connect.client_for_long()?).await,
             Command::Metrics(metrics) => metrics.run(&connect.client()?, output).await,
             Command::Info(info) => info.run(&connect.client()?, output).await,
+            Command::Operation(operation) => operation.run(&connect.client()?, output).await,
+            Command::Events(events) => events.run(&connect.client_for_long()?, output).await,
             Command::Login(login) => login.run(&connect, output).await,
             Command::Context(context) => context.run(output),
             Command::Version(version) => version.run(output),
@@ -107,6 +118,7 @@ impl Cli {
             Command::Init(init) => init.run().await,
             Command::Purge(purge) => purge.run().await,
             Command::Doctor(doctor) => doctor.run(output).await,
+            Command::Admin(admin) => admin.run(|| connect.client(), output).await,
             Command::Daemon(daemon) => daemon.run().await,
         };
         if connect.is_simulated() {
@@ -164,7 +176,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        assert_eq!(proposed, 9 + 6 * 3);
+        assert_eq!(proposed, 0);
     }
 
     #[test]
@@ -188,14 +200,66 @@ pub(crate) mod tests {
                     address: "h:1".into(),
                 },
             },
+            CallError::Lost {
+                operation: "01JD3ZQ8M4K6T1W9V5R2X7Y0BC".parse().unwrap(),
+                why: Why::AnswerTimeout {
+                    address: "h:1".into(),
+                },
+            },
             CallError::Token(TokenError::Empty),
         ];
         let hints: Vec<String> = errors.iter().filter_map(CallError::hint).collect();
         assert_eq!(hints.len(), errors.len());
         let lines: Vec<&str> = hints.iter().flat_map(|hint| quoted(hint)).collect();
-        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert_eq!(lines.len(), 5, "{lines:?}");
         for line in lines {
             tried(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        }
+    }
+
+    #[test]
+    fn every_endpoint_has_its_verb() {
+        let verbs = [
+            ("create_container", "create alice"),
+            ("list_containers", "list"),
+            ("get_container", "get alice"),
+            ("delete_container", "delete alice"),
+            ("undelete_container", "undelete alice"),
+            ("start_container", "start alice"),
+            ("stop_container", "stop alice"),
+            ("list_ssh_keys", "ssh-key list alice"),
+            ("add_ssh_key", "ssh-key add alice key.pub"),
+            ("remove_ssh_key", "ssh-key remove alice key.pub"),
+            ("open_tunnel", "tunnel alice"),
+            ("get_metrics", "metrics alice"),
+            ("list_metrics", "metrics"),
+            ("get_system_info", "info"),
+            ("list_images", "image list"),
+            ("prepare_image", "image prepare images:debian/13"),
+            ("delete_image", "image delete images:debian/13"),
+            ("list_operations", "operation list"),
+            ("get_operation", "operation get 01JD3ZQ8M4K6T1W9V5R2X7Y0BC"),
+            (
+                "wait_operation",
+                "operation wait 01JD3ZQ8M4K6T1W9V5R2X7Y0BC",
+            ),
+            (
+                "cancel_operation",
+                "operation cancel 01JD3ZQ8M4K6T1W9V5R2X7Y0BC",
+            ),
+            ("listen_events", "events"),
+            ("list_leaks", "admin leaks"),
+            ("list_unclaimed", "admin unclaimed"),
+            ("adopt_containers", "admin adopt --all"),
+            ("purge_unclaimed", "admin purge c-1"),
+        ];
+        for spec in containarium_daemon::specs() {
+            let verb = verbs.iter().find(|(endpoint, _)| *endpoint == spec.id);
+            let (_, line) = verb.unwrap_or_else(|| panic!("{} has no verb", spec.id));
+            parsed(line);
+        }
+        for (_, line) in verbs {
+            parsed(line);
         }
     }
 

@@ -1,13 +1,13 @@
 //! `containarium create`.
 
 use clap::{ArgAction, Args};
-use containarium_client::{Awaited, Client};
+use containarium_client::{Begun, Client};
 use containarium_contract::{
-    ByteSize, Cpus, CreateContainer, Created, ImageRef, LabelKey, LabelValue, Resources,
-    SshPublicKey, Subject, Username,
+    ByteSize, Cpus, CreateContainer, Created, ImageRef, LabelKey, LabelValue, OperationAnswer,
+    Resources, SshPublicKey, Subject, Username,
 };
 
-use crate::{failure::Failure, output::Format, progress, ssh_key};
+use crate::{failure::Failure, operation, output::Format, progress, ssh_key};
 
 /// Create a container for a user, and wait until a login works
 #[derive(Debug, Args)]
@@ -38,6 +38,9 @@ pub(crate) struct Create {
     /// Whose it is, where the token is an admin's [default: the username]
     #[arg(long)]
     owner: Option<Subject>,
+    /// Do not wait: print the operation, which goes on by itself
+    #[arg(long)]
+    no_wait: bool,
 }
 
 fn label(text: &str) -> Result<(LabelKey, LabelValue), String> {
@@ -63,6 +66,7 @@ impl From<Create> for CreateContainer {
             docker,
             labels,
             owner,
+            no_wait: _,
         } = form;
         Self {
             username,
@@ -79,14 +83,21 @@ impl From<Create> for CreateContainer {
 
 impl Create {
     pub(crate) async fn run(self, client: &Client, output: Format) -> Result<(), Failure> {
+        let no_wait = self.no_wait;
         let request = CreateContainer::from(self);
+        if no_wait {
+            return match client.call_async(&request).await? {
+                Begun::Operation(operation) => {
+                    let operation = *operation;
+                    output.print(&OperationAnswer { operation }, |answer| {
+                        operation::begun(&answer.operation)
+                    })
+                }
+                Begun::Done(created) => output.print(&created, told),
+            };
+        }
         let doing = format!("creating {}", request.username.container_name());
-        let awaited = Awaited {
-            image: request.image.clone(),
-            docker: request.enable_docker,
-        };
-        let call = client.call(&request);
-        let created = progress::shown_preparing(doing, client, awaited, call).await?;
+        let created = progress::followed(doing, client, &request).await?;
         output.print(&created, told)
     }
 }

@@ -1,6 +1,6 @@
 //! `containarium daemon`: its options and its signals. What it does is the daemon's crate's.
 
-use std::{io::IsTerminal as _, net::IpAddr, path::PathBuf};
+use std::{io::IsTerminal as _, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::FalseyValueParser};
 use containarium_core::{Incus, StoreError};
@@ -17,6 +17,7 @@ use crate::{
     init::repair,
     jwt_secret,
     place::StateDir,
+    retention,
     simulation::Simulation,
     supervisor::{self, Notice},
 };
@@ -60,6 +61,10 @@ pub(crate) struct Daemon {
     /// (`incus config trust add-certificate`), and Incus's own server.crt
     #[arg(long, value_name = "DIR", env = "CONTAINARIUM_ENGINE_CERTS")]
     pub(crate) engine_certs: Option<PathBuf>,
+    /// How long a deleted container is kept and can be brought back, such as 24h or 30d; 0 keeps
+    /// nothing
+    #[arg(long, value_name = "DURATION", env = "CONTAINARIUM_RETENTION", default_value = "24h", value_parser = retention::parse)]
+    pub(crate) retention: Duration,
 }
 
 impl Daemon {
@@ -92,7 +97,7 @@ impl Daemon {
             engine,
             require_tls: self.require_tls,
             remotes: self.image_remotes.into(),
-            retention: containarium_core::RETENTION,
+            retention: self.retention,
         };
         let server = Server::start(config).await.map_err(refused)?;
         let address = server.address().map_err(other)?;
@@ -178,7 +183,7 @@ mod tests {
             }
             seen += 1;
         }
-        assert_eq!(seen, 10);
+        assert_eq!(seen, 11);
     }
 
     #[test]

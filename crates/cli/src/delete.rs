@@ -1,18 +1,23 @@
 //! `containarium delete`: asks on a terminal, and needs `--yes` elsewhere.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::Args;
 use containarium_client::Client;
 use containarium_contract::{DeleteContainer, Username};
 
 use crate::{
+    admin::typed,
     failure::{Exit, Failure},
     output::Format,
     progress,
 };
 
-/// Delete a container and everything in it
+/// Delete a container
+///
+/// It is stopped and kept for a while, 24 hours unless the server says otherwise: `containarium undelete
+/// USERNAME` brings it back, and `containarium list --state deleted` shows until when. With --purge it
+/// is gone at once.
 #[derive(Debug, Args)]
 pub(crate) struct Delete {
     /// Whose container
@@ -20,6 +25,9 @@ pub(crate) struct Delete {
     /// Even if it runs
     #[arg(long)]
     force: bool,
+    /// Remove it and everything in it at once, for good
+    #[arg(long)]
+    purge: bool,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -30,13 +38,14 @@ impl From<Delete> for DeleteContainer {
         Delete {
             username,
             force,
+            purge,
             yes: _,
         }: Delete,
     ) -> Self {
         Self {
             username,
             force,
-            purge: false,
+            purge,
         }
     }
 }
@@ -54,37 +63,48 @@ impl Delete {
         let client = client()?;
         let request = DeleteContainer::from(self);
         let doing = format!("deleting {}", request.username.container_name());
-        let deleted = progress::shown(doing, client.call(&request)).await?;
+        let deleted = progress::followed(doing, &client, &request).await?;
         output.print(&deleted, |deleted| deleted.message.clone())
     }
 
     fn ask(&self) -> Result<(), Failure> {
         let Self {
-            username, force, ..
+            username,
+            force,
+            purge,
+            yes: _,
         } = self;
         let name = username.container_name();
-        let stdin = std::io::stdin();
-        if !stdin.is_terminal() {
+        if !io::stdin().is_terminal() {
             let force = if *force { " --force" } else { "" };
-            return Err(
-                Failure::new(Exit::Usage, format!("deleting {name} needs a yes"))
-                    .with_hint(format!("run `containarium delete {username}{force} --yes`")),
-            );
+            let purge = if *purge { " --purge" } else { "" };
+            let hint = format!("run `containarium delete {username}{force}{purge} --yes`");
+            let needs = format!("deleting {name} needs a yes");
+            return Err(Failure::new(Exit::Usage, needs).with_hint(hint));
         }
-        let mut answer = String::new();
-        eprint!("Delete {name} and everything in it? [y/N] ");
-        let _ = std::io::stderr().flush();
-        let read = stdin.read_line(&mut answer);
-        read.map_err(|error| Failure::new(Exit::Other, format!("stdin: {error}")))?;
-        if is_yes(&answer) {
+        let agreed = if *purge {
+            // What cannot be taken back takes more than one key.
+            let question = format!("This removes {name} and everything in it, for good.");
+            typed(&question, username.as_str())?
+        } else {
+            agrees(&name)?
+        };
+        if agreed {
             Ok(())
         } else {
-            Err(Failure::new(
-                Exit::Other,
-                format!("{name} is left as it is"),
-            ))
+            let sentence = format!("{name} is left as it is");
+            Err(Failure::new(Exit::Other, sentence))
         }
     }
+}
+
+fn agrees(name: &str) -> Result<bool, Failure> {
+    let unreadable = |error: io::Error| Failure::new(Exit::Other, format!("stdin: {error}"));
+    let mut answer = String::new();
+    eprint!("Delete {name}? The server keeps it for a while, unless it keeps nothing. [y/N] ");
+    io::stderr().flush().map_err(unreadable)?;
+    io::stdin().read_line(&mut answer).map_err(unreadable)?;
+    Ok(is_yes(&answer))
 }
 
 fn is_yes(answer: &str) -> bool {
@@ -108,7 +128,9 @@ mod tests {
         let default = serde_json::from_str(r#"{"username":"alice"}"#).unwrap();
         assert_eq!(request("delete alice"), default);
         assert_eq!(request("delete alice --yes"), default);
-        assert!(request("delete alice --force").force);
+        let forced = request("delete alice --force");
+        assert!(forced.force && !forced.purge);
+        assert!(request("delete alice --purge").purge);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use containarium_contract::Reason;
 /// | 5 | conflict: the name is taken, it runs, or something else is being done to it |
 /// | 6 | no token, one that is not good, or one that may not |
 /// | 7 | the server, or its container engine, is not reachable |
-/// | 8 | `doctor` found a problem |
+/// | 8 | `doctor` found a problem, or `admin leaks` something that was left behind |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// No code of its own.
@@ -51,7 +51,7 @@ Exit codes:
   5  conflict: the name is taken, it runs, or something else is being done to it
   6  no token, one that is not good, or one that may not
   7  the server, or its container engine, is not reachable
-  8  doctor found a problem";
+  8  doctor found a problem, or admin leaks something that was left behind";
 
 /// A command that failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -120,7 +120,9 @@ impl From<CallError> for Failure {
                 (exit, format!("{}{request}", problem.error))
             }
             CallError::Api { status, .. } => (of_status(*status), error.to_string()),
-            CallError::Unreachable { .. } => (Exit::Unreachable, error.to_string()),
+            CallError::Unreachable { .. } | CallError::Lost { .. } => {
+                (Exit::Unreachable, error.to_string())
+            }
             CallError::Protocol(_) => (Exit::Other, error.to_string()),
             CallError::Token(_) => (Exit::Auth, error.to_string()),
         };

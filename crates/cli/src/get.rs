@@ -2,7 +2,7 @@
 
 use clap::Args;
 use containarium_client::Client;
-use containarium_contract::{ContainerAnswer, GetContainer, Username};
+use containarium_contract::{ContainerAnswer, Exit, ExitReason, GetContainer, Username};
 
 use crate::{failure::Failure, output::Format, size, state, table};
 
@@ -54,6 +54,9 @@ fn drawn(answer: &ContainerAnswer) -> String {
             "State",
             container.state.map(|state| state::name(state).to_owned()),
         ),
+        ("Detail", container.detail.as_deref().map(table::plain)),
+        ("Kept until", container.deleted_until.clone()),
+        ("Last exit", container.last_exit.as_ref().map(exit)),
         ("Address", Some(container.network.ip_address.clone())),
         ("Image", Some(container.image.to_string())),
         (
@@ -98,11 +101,39 @@ fn drawn(answer: &ContainerAnswer) -> String {
     ])
 }
 
+/// When, why, by whom, and what it said at last.
+fn exit(exit: &Exit) -> String {
+    let Exit {
+        at,
+        reason,
+        detail,
+        actor,
+        operation,
+        console,
+    } = exit;
+    let why = match reason {
+        ExitReason::Requested => "requested",
+        ExitReason::Guest => "from inside",
+        ExitReason::OutOfMemory => "out of memory",
+        ExitReason::Engine => "through Incus",
+        ExitReason::Unobserved => "unobserved",
+    };
+    let by = actor.as_ref().map(|actor| format!(", by {actor}"));
+    let mut lines = vec![
+        format!("{at}, {why}{}", by.unwrap_or_default()),
+        detail.clone(),
+    ];
+    lines.extend(operation.as_ref().map(|id| format!("operation {id}")));
+    let console = console.as_deref().unwrap_or_default().lines();
+    lines.extend(console.map(|line| format!("  | {line}")));
+    table::plain(&lines.join("\n"))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::command::{Command, tests::parsed};
-    use containarium_contract::Container;
+    use containarium_contract::{Container, EngineHealth, State};
     use serde_json::json;
 
     /// A container that runs.
@@ -146,6 +177,27 @@ pub(crate) mod tests {
             }
         }))
         .unwrap();
+        insta::assert_snapshot!(drawn(&answer));
+    }
+
+    #[test]
+    fn one_that_died_says_when_and_why() {
+        let mut dead = container("alice");
+        dead.state = Some(State::Error);
+        dead.detail = Some("it ran out of memory, and nobody has started it since".into());
+        dead.ssh_keys.clear();
+        dead.last_exit = serde_json::from_value(json!({
+            "at": "2026-11-21T10:00:00Z", "reason": "out_of_memory",
+            "detail": "the kernel killed its init", "actor": "carol",
+            "operation": "01JD3ZQ8M4K6T1W9V5R2X7Y0BC",
+            "console": "\u{1b}[31mOut of memory: Killed process 1\u{1b}[0m\r\nPower down."
+        }))
+        .unwrap();
+        let answer = ContainerAnswer {
+            container: dead,
+            metrics: None,
+            engine: EngineHealth::Ok,
+        };
         insta::assert_snapshot!(drawn(&answer));
     }
 }

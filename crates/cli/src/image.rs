@@ -1,7 +1,7 @@
 //! `containarium image`: what containers are made from.
 
 use clap::{ArgAction, Args, Subcommand};
-use containarium_client::{Awaited, Client};
+use containarium_client::Client;
 use containarium_contract::{
     DeleteImage, Image as View, ImageList, ImageRef, ImageState, ListImages, PrepareImage,
 };
@@ -85,13 +85,8 @@ impl Image {
             Verb::List(List {}) => output.print(&client.call(&ListImages {}).await?, drawn),
             Verb::Prepare(prepare) => {
                 let request = PrepareImage::from(prepare);
-                let awaited = Awaited {
-                    image: Some(request.image.clone()),
-                    docker: request.enable_docker,
-                };
                 let doing = format!("preparing {}", request.image);
-                let call = client.call(&request);
-                let done = progress::shown_preparing(doing, client, awaited, call).await?;
+                let done = progress::followed(doing, client, &request).await?;
                 output.print(&done, |done| done.message.clone())
             }
             Verb::Delete(Delete { image }) => {

@@ -16,7 +16,7 @@ use crate::{
 /// List containers
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Only those in this state
+    /// Only those in this state; `deleted` shows those that can be brought back
     #[arg(long, value_parser = state::parser())]
     state: Option<State>,
     /// Only those with this label
@@ -52,7 +52,7 @@ impl List {
             EngineHealth::Ok => {}
             EngineHealth::Unreachable => {
                 anstream::eprintln!(
-                    "note: the container engine does not answer; no state is known"
+                    "note: the container engine does not answer; states are those that were seen last"
                 );
             }
         }
@@ -61,8 +61,14 @@ impl List {
 }
 
 fn drawn(list: &ContainerList) -> String {
+    // Only a list of deleted ones has any.
+    let deleted = list
+        .containers
+        .iter()
+        .any(|container| container.deleted_until.is_some());
+    let there = if deleted { "KEPT UNTIL" } else { "ADDRESS" };
     let headings = [
-        "USERNAME", "STATE", "CPU", "MEMORY", "DISK", "ADDRESS", "IMAGE", "OWNER",
+        "USERNAME", "STATE", "CPU", "MEMORY", "DISK", there, "IMAGE", "OWNER",
     ];
     table::columns(
         headings,
@@ -73,7 +79,10 @@ fn drawn(list: &ContainerList) -> String {
                 container.resources.cpu.to_string(),
                 container.resources.memory.to_string(),
                 container.resources.disk.to_string(),
-                container.network.ip_address.clone(),
+                container
+                    .deleted_until
+                    .clone()
+                    .unwrap_or_else(|| container.network.ip_address.clone()),
                 container.image.to_string(),
                 container.owner.to_string(),
             ]
@@ -124,5 +133,19 @@ mod tests {
             engine: EngineHealth::Ok,
         };
         insta::assert_snapshot!(drawn(&list));
+    }
+
+    #[test]
+    fn deleted_ones_are_drawn_with_the_end_of_their_time() {
+        let mut deleted = container("alice");
+        deleted.state = Some(State::Deleted);
+        deleted.deleted_until = Some("2026-11-22T10:00:00Z".into());
+        let list = ContainerList {
+            containers: vec![deleted],
+            total_count: 1,
+            next_cursor: None,
+            engine: EngineHealth::Ok,
+        };
+        insta::assert_snapshot!(drawn(&list), @"");
     }
 }

@@ -1,6 +1,7 @@
 //! `containarium`: the command for people and scripts. Reading the command line and ending; the rest
 //! is a file a command.
 
+mod admin;
 mod command;
 mod completions;
 mod connect;
@@ -13,6 +14,7 @@ mod doctor;
 #[cfg(test)]
 mod documented;
 mod engine_socket;
+mod events;
 mod failure;
 mod forward;
 mod get;
@@ -26,11 +28,13 @@ mod list;
 mod login;
 mod mcp;
 mod metrics;
+mod operation;
 mod output;
 mod place;
 mod progress;
 mod proxy_command;
 mod purge;
+mod retention;
 mod simulation;
 mod size;
 mod ssh;
@@ -44,6 +48,7 @@ mod supervisor;
 mod table;
 mod token;
 mod tunnel;
+mod undelete;
 mod version;
 
 use std::process::ExitCode;

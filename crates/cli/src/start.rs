@@ -23,7 +23,7 @@ impl Start {
     pub(crate) async fn run(self, client: &Client, output: Format) -> Result<(), Failure> {
         let request = StartContainer::from(self);
         let doing = format!("starting {}", request.username.container_name());
-        let changed = progress::shown(doing, client.call(&request)).await?;
+        let changed = progress::followed(doing, client, &request).await?;
         output.print(&changed, |changed| changed.message.clone())
     }
 }

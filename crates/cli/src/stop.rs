@@ -39,7 +39,7 @@ impl Stop {
     pub(crate) async fn run(self, client: &Client, output: Format) -> Result<(), Failure> {
         let request = StopContainer::from(self);
         let doing = format!("stopping {}", request.username.container_name());
-        let changed = progress::shown(doing, client.call(&request)).await?;
+        let changed = progress::followed(doing, client, &request).await?;
         output.print(&changed, |changed| changed.message.clone())
     }
 }

@@ -1,5 +1,6 @@
 //! Tables for people: columns without lines, so that `awk` reads them too.
 
+use anstream::adapter::strip_str;
 use comfy_table::{Table, presets};
 
 /// What stands where the server could not tell.
@@ -26,6 +27,13 @@ pub(crate) fn facts<'n>(facts: impl IntoIterator<Item = (&'n str, Option<String>
     let mut table = Table::new();
     table.load_style(presets::NOTHING).add_rows(known);
     drawn(&table)
+}
+
+/// A text that a container or its engine wrote, without what a terminal would take for a command.
+pub(crate) fn plain(text: &str) -> String {
+    let text = strip_str(text).to_string();
+    let shown = |c: char| c == '\n' || !c.is_control();
+    text.chars().filter(|c| shown(*c)).collect()
 }
 
 /// Without the blanks that the preset pads both ends with.
@@ -57,6 +65,11 @@ mod tests {
             "USERNAME  CPU\nalice     1\nbo        -"
         );
         assert_eq!(columns(["USERNAME", "CPU"], []), "USERNAME  CPU");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_left_out() {
+        assert_eq!(plain("a\u{1b}[31mb\u{7}\r\nc\td\u{9b}2J"), "ab\ncd2J");
     }
 
     #[test]

@@ -135,20 +135,27 @@ impl Client {
         }
     }
 
-    /// The same without progress: nobody would see it.
+    /// The same without progress: nobody would see it. `on_begun` is told of the operation once.
     ///
     /// # Errors
     ///
     /// As [`Client::follow`].
-    pub async fn finish<E: Endpoint>(&self, request: &E) -> Result<E::Answer, CallError> {
-        match self.call_async(request).await? {
-            Begun::Done(answer) => Ok(answer),
-            Begun::Operation(begun) if begun.state.is_final() => self.answer_of::<E>(*begun),
-            Begun::Operation(begun) => {
-                let end = self.wait(&begun.id, self.patience_of::<E>());
-                self.answer_of::<E>(end.await?)
-            }
-        }
+    pub async fn finish<E: Endpoint>(
+        &self,
+        request: &E,
+        on_begun: impl FnOnce(&Operation),
+    ) -> Result<E::Answer, CallError> {
+        let begun = match self.call_async(request).await? {
+            Begun::Done(answer) => return Ok(answer),
+            Begun::Operation(begun) => *begun,
+        };
+        on_begun(&begun);
+        let end = if begun.state.is_final() {
+            begun
+        } else {
+            self.wait(&begun.id, self.patience_of::<E>()).await?
+        };
+        self.answer_of::<E>(end)
     }
 
     /// What the request that began `operation` answers.

@@ -5,7 +5,7 @@ use containarium_contract::{AddSshKey, Effect, Endpoint, SshKeysChanged, SshPubl
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::tool::Form;
+use crate::{progress::Watch, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -38,7 +38,7 @@ impl Form for AddKey {
         None
     }
 
-    async fn call(self, client: &Client) -> Result<SshKeysChanged, CallError> {
+    async fn call(self, client: &Client, _: &Watch) -> Result<SshKeysChanged, CallError> {
         client.call(&AddSshKey::from(self)).await
     }
 }

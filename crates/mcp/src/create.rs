@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use containarium_client::{Awaited, CallError, Client};
+use containarium_client::{CallError, Client};
 use containarium_contract::{
     ByteSize, Cpus, CreateContainer, Created, Effect, Endpoint, ImageRef, LabelKey, LabelValue,
     Problem, Reason, Resources, SshPublicKey, Subject, Username,
@@ -10,7 +10,7 @@ use containarium_contract::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{own_key::OwnKey, tool::Form};
+use crate::{own_key::OwnKey, progress::Watch, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -118,17 +118,11 @@ impl Form for Create {
         the server itself). A username that is taken is refused.";
     const EFFECT: Effect = CreateContainer::EFFECT;
     const IDEMPOTENT: bool = false;
+    const UNDONE_IF_CANCELLED: bool = true;
     type Answer = Created;
 
     fn doing(&self) -> Option<String> {
         Some(format!("creating {}", self.username.container_name()))
-    }
-
-    fn awaited(&self) -> Option<Awaited> {
-        Some(Awaited {
-            image: self.image.clone(),
-            docker: self.enable_docker,
-        })
     }
 
     fn complete(&mut self, own: &OwnKey) -> Result<(), Problem> {
@@ -150,9 +144,9 @@ impl Form for Create {
         Ok(())
     }
 
-    async fn call(mut self, client: &Client) -> Result<Created, CallError> {
+    async fn call(mut self, client: &Client, watch: &Watch) -> Result<Created, CallError> {
         let note = self.note.take();
-        let mut created = client.call(&CreateContainer::from(self)).await?;
+        let mut created = watch.follow(client, &CreateContainer::from(self)).await?;
         if let Some(note) = note {
             created.message = format!("{} {note}", created.message);
         }

@@ -1,11 +1,11 @@
 //! `delete_container`.
 
 use containarium_client::{CallError, Client};
-use containarium_contract::{DeleteContainer, Deleted, Effect, Endpoint, Username};
+use containarium_contract::{DeleteContainer, Deleted, Effect, Username};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::tool::Form;
+use crate::{progress::Watch, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,10 +30,13 @@ impl From<Delete> for DeleteContainer {
 impl Form for Delete {
     const NAME: &'static str = "delete_container";
     const TITLE: &'static str = "Delete a container";
-    const ABOUT: &'static str = "Delete a container permanently. Everything in it is lost and cannot \
-        be brought back, so be sure that the user means this container. A running one is refused \
-        unless force is true. To only free its CPU and memory, use stop_container.";
-    const EFFECT: Effect = DeleteContainer::EFFECT;
+    const ABOUT: &'static str = "Delete a container. It is stopped and kept with everything in it, for 24 \
+        hours unless the server says otherwise; `deletedUntil` says until when undelete_container brings \
+        it back, null that this server keeps nothing. Its username is free at once. A running one is refused \
+        unless force is true. To only free its CPU and memory, use stop_container. There is no way to \
+        remove one at once from here: for that, a person runs `containarium delete USERNAME --purge`.";
+    // The endpoint can also purge, which is for good and so takes a person; this tool cannot.
+    const EFFECT: Effect = Effect::Write;
     const IDEMPOTENT: bool = true;
     type Answer = Deleted;
 
@@ -41,8 +44,8 @@ impl Form for Delete {
         Some(format!("deleting {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client) -> Result<Deleted, CallError> {
-        client.call(&DeleteContainer::from(self)).await
+    async fn call(self, client: &Client, watch: &Watch) -> Result<Deleted, CallError> {
+        watch.follow(client, &DeleteContainer::from(self)).await
     }
 }
 

@@ -5,7 +5,7 @@ use containarium_contract::{ContainerAnswer, Effect, Endpoint, GetContainer, Use
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::tool::Form;
+use crate::{progress::Watch, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +33,7 @@ impl Form for Get {
         None
     }
 
-    async fn call(self, client: &Client) -> Result<ContainerAnswer, CallError> {
+    async fn call(self, client: &Client, _: &Watch) -> Result<ContainerAnswer, CallError> {
         client.call(&GetContainer::from(self)).await
     }
 }

@@ -5,7 +5,7 @@ use containarium_contract::{Effect, Endpoint, GetSystemInfo, SystemInfoAnswer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::tool::Form;
+use crate::{progress::Watch, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +31,7 @@ impl Form for Info {
         None
     }
 
-    async fn call(self, client: &Client) -> Result<SystemInfoAnswer, CallError> {
+    async fn call(self, client: &Client, _: &Watch) -> Result<SystemInfoAnswer, CallError> {
         client.call(&GetSystemInfo::from(self)).await
     }
 }

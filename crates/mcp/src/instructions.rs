@@ -25,8 +25,11 @@ user inside; it is shown as `<username>-container`.
 containarium command) and its `sshCommand` (on the server itself).
 - A create that names no `image` gets the server's default image; get_system_info shows it as \
 `defaultImage`.
-- delete_container is permanent: make sure that this container is meant. A running one needs \
-`force`. stop_container keeps everything, and start_container brings it back.
+- delete_container keeps the container for a while: tell the user until when (`deletedUntil`), and that \
+undelete_container brings it back. A running one needs `force`. stop_container keeps everything, and \
+start_container brings it back.
+- What takes long is an operation: it goes on when a call is cut off, and get_operation shows it. A \
+create that is cancelled is undone.
 - Sizes are written `4GB` (10^9 bytes) or `4GiB` (2^30).
 - A failed call says what is so, and its `Hint:` line what to do next.";
 

@@ -8,10 +8,12 @@
 //! Nothing is decided here: a tool's arguments become a request, its answer is the REST answer.
 
 mod add_key;
+mod cancel_operation;
 mod create;
 mod debug_log;
 mod delete;
 mod get;
+mod get_operation;
 mod info;
 mod instructions;
 mod list;
@@ -29,6 +31,7 @@ mod stdio;
 mod stop;
 mod tool;
 mod tools;
+mod undelete;
 
 pub use debug_log::DebugLog;
 pub use own_key::{NoOwnKey, OwnKey};

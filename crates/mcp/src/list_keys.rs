@@ -5,7 +5,7 @@ use containarium_contract::{Effect, Endpoint, ListSshKeys, SshKeyList, Username}
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::tool::Form;
+use crate::{progress::Watch, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +34,7 @@ impl Form for ListKeys {
         None
     }
 
-    async fn call(self, client: &Client) -> Result<SshKeyList, CallError> {
+    async fn call(self, client: &Client, _: &Watch) -> Result<SshKeyList, CallError> {
         client.call(&ListSshKeys::from(self)).await
     }
 }

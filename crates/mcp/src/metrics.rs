@@ -5,7 +5,7 @@ use containarium_contract::{Effect, Endpoint, GetMetrics, ListMetrics, MetricsAn
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use crate::tool::Form;
+use crate::{progress::Watch, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +53,7 @@ impl Form for Metrics {
         None
     }
 
-    async fn call(self, client: &Client) -> Result<MetricsAnswer, CallError> {
+    async fn call(self, client: &Client, _: &Watch) -> Result<MetricsAnswer, CallError> {
         match Request::from(self) {
             Request::One(request) => client.call(&request).await,
             Request::All(request) => client.call(&request).await,

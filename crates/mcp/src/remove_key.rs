@@ -7,7 +7,7 @@ use containarium_contract::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::tool::Form;
+use crate::{progress::Watch, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +53,7 @@ impl Form for RemoveKey {
         None
     }
 
-    async fn call(self, client: &Client) -> Result<SshKeysChanged, CallError> {
+    async fn call(self, client: &Client, _: &Watch) -> Result<SshKeysChanged, CallError> {
         client.call(&RemoveSshKey::from(self)).await
     }
 }

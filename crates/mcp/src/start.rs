@@ -5,7 +5,7 @@ use containarium_contract::{ContainerChanged, Effect, Endpoint, StartContainer, 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::tool::Form;
+use crate::{progress::Watch, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,8 +33,8 @@ impl Form for Start {
         Some(format!("starting {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client) -> Result<ContainerChanged, CallError> {
-        client.call(&StartContainer::from(self)).await
+    async fn call(self, client: &Client, watch: &Watch) -> Result<ContainerChanged, CallError> {
+        watch.follow(client, &StartContainer::from(self)).await
     }
 }
 

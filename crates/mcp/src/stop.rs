@@ -5,7 +5,7 @@ use containarium_contract::{ContainerChanged, Effect, Endpoint, StopContainer, U
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::tool::Form;
+use crate::{progress::Watch, tool::Form};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,8 +45,8 @@ impl Form for Stop {
         Some(format!("stopping {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client) -> Result<ContainerChanged, CallError> {
-        client.call(&StopContainer::from(self)).await
+    async fn call(self, client: &Client, watch: &Watch) -> Result<ContainerChanged, CallError> {
+        watch.follow(client, &StopContainer::from(self)).await
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use containarium_client::{Awaited, CallError, Client};
+use containarium_client::{CallError, Client};
 use containarium_contract::{Effect, Problem, accept};
 use rmcp::model::{JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{own_key::OwnKey, schema};
+use crate::{own_key::OwnKey, progress::Watch, schema};
 
 /// The arguments of a tool, flat and in snake_case. Its docs are what the model reads of each.
 pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
@@ -23,6 +23,8 @@ pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
     const EFFECT: Effect;
     /// Whether a second call changes nothing more.
     const IDEMPOTENT: bool;
+    /// Whether a call that is cancelled shall leave nothing behind, and not only be left alone.
+    const UNDONE_IF_CANCELLED: bool = false;
     /// The REST answer.
     type Answer: Serialize + JsonSchema + Send;
 
@@ -34,21 +36,20 @@ pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
         Ok(())
     }
 
-    /// The image that it may have to wait for.
-    fn awaited(&self) -> Option<Awaited> {
-        None
-    }
-
-    /// Asks the daemon.
-    fn call(self, client: &Client) -> impl Future<Output = Result<Self::Answer, CallError>> + Send;
+    /// Asks the daemon; what takes long tells `watch` of its operation.
+    fn call(
+        self,
+        client: &Client,
+        watch: &Watch,
+    ) -> impl Future<Output = Result<Self::Answer, CallError>> + Send;
 }
 
 /// A call under way.
 pub(crate) struct Call {
     /// What is being done, where it can take longer than a blink.
     pub(crate) doing: Option<String>,
-    /// The image that it may have to wait for.
-    pub(crate) awaited: Option<Awaited>,
+    /// Whether its operation is to be cancelled with it.
+    pub(crate) undone_if_cancelled: bool,
     /// Its end.
     pub(crate) answer: Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send>>,
 }
@@ -66,7 +67,7 @@ pub(crate) struct Tool {
     /// What clients are shown.
     pub(crate) card: rmcp::model::Tool,
     accepted: JsonObject,
-    start: fn(&JsonObject, Client, Option<&OwnKey>, JsonObject) -> Result<Call, Problem>,
+    start: fn(&JsonObject, Client, Watch, Option<&OwnKey>, JsonObject) -> Result<Call, Problem>,
 }
 
 impl Tool {
@@ -93,16 +94,18 @@ impl Tool {
     pub(crate) fn start(
         &self,
         client: Client,
+        watch: Watch,
         own: Option<&OwnKey>,
         arguments: JsonObject,
     ) -> Result<Call, Problem> {
-        (self.start)(&self.accepted, client, own, arguments)
+        (self.start)(&self.accepted, client, watch, own, arguments)
     }
 }
 
 fn start<F: Form>(
     accepted: &JsonObject,
     client: Client,
+    watch: Watch,
     own: Option<&OwnKey>,
     mut arguments: JsonObject,
 ) -> Result<Call, Problem> {
@@ -112,9 +115,9 @@ fn start<F: Form>(
     if let Some(own) = own {
         form.complete(own)?;
     }
-    let (doing, awaited) = (form.doing(), form.awaited());
+    let doing = form.doing();
     let answer = Box::pin(async move {
-        let answer = form.call(&client).await?;
+        let answer = form.call(&client, &watch).await?;
         let unwritable = |e: serde_json::Error| CallError::Protocol(e.to_string());
         Ok(Answer {
             structured: serde_json::to_value(&answer).map_err(unwritable)?,
@@ -123,7 +126,7 @@ fn start<F: Form>(
     });
     Ok(Call {
         doing,
-        awaited,
+        undone_if_cancelled: F::UNDONE_IF_CANCELLED,
         answer,
     })
 }

@@ -1,9 +1,9 @@
 //! The tools, answered by a daemon. Not how messages travel.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use containarium_client::{CallError, Client};
-use containarium_contract::{HostEngine, Problem};
+use containarium_contract::{CancelOperation, HostEngine, Problem};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -16,20 +16,23 @@ use rmcp::{
 
 use crate::{
     add_key::AddKey,
+    cancel_operation::CancelOp,
     create::{self, Create},
     delete::Delete,
     get::Get,
+    get_operation::GetOp,
     info::Info,
     instructions::instructions,
     list::List,
     list_keys::ListKeys,
     metrics::Metrics,
     own_key::OwnKey,
-    progress,
+    progress::{self, Watch},
     remove_key::RemoveKey,
     start::Start,
     stop::Stop,
     tool::{Answer, Form as _, Tool},
+    undelete::Undelete,
 };
 
 /// The tools of one daemon. Cheap to clone.
@@ -58,6 +61,9 @@ impl Tools {
             Tool::of::<ListKeys>(),
             Tool::of::<AddKey>(),
             Tool::of::<RemoveKey>(),
+            Tool::of::<Undelete>(),
+            Tool::of::<GetOp>(),
+            Tool::of::<CancelOp>(),
         ];
         Self {
             client,
@@ -155,22 +161,48 @@ impl ServerHandler for Tools {
                 None,
             ));
         };
+        let watch = Watch::new(context.meta.get_progress_token().is_some());
         let begun = match tool.start(
             self.client.clone(),
+            watch.clone(),
             self.own.as_ref(),
             call.arguments.unwrap_or_default(),
         ) {
             Ok(begun) => begun,
             Err(problem) => return Ok(misread(&problem).into()),
         };
-        let awaited = begun.awaited.map(|awaited| (&self.client, awaited));
-        let done = progress::reported(begun.doing, awaited, begun.answer, &context);
+        let mut answer = begun.answer;
+        let done = progress::reported(begun.doing, &watch, &mut answer, &context);
         tokio::select! {
-            done = done => Ok(result(done, self.client.is_simulated()).into()),
-            // A cancelled request is never answered; dropping the call hangs up on the daemon.
-            () = context.ct.cancelled() => Err(ErrorData::internal_error("cancelled", None)),
+            done = done => return Ok(result(done, self.client.is_simulated()).into()),
+            () = context.ct.cancelled() => {}
         }
+        if begun.undone_if_cancelled {
+            tokio::spawn(undo(self.client.clone(), watch, answer));
+        }
+        // A cancelled request is never answered; dropping the call hangs up on the daemon.
+        Err(ErrorData::internal_error("cancelled", None))
     }
+}
+
+/// How long a daemon may take to say which operation a call has begun.
+const KNOWN: Duration = Duration::from_secs(5);
+
+/// Cancels the operation of a call that is cancelled. It may have been asked for without being known
+/// yet.
+async fn undo(
+    client: Client,
+    watch: Watch,
+    answer: Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send>>,
+) {
+    let id = tokio::select! {
+        operation = watch.operation() => operation.id,
+        // There is nothing left to cancel.
+        _ = answer => return,
+        () = tokio::time::sleep(KNOWN) => return,
+    };
+    // One that is over by now is no failure, and nobody waits to be told of any other.
+    let _ = client.call(&CancelOperation { id }).await;
 }
 
 /// A model reads the text, so the text says what a header says to programs. A failure has made

@@ -150,7 +150,7 @@ async fn a_failure_reads_to_the_letter_as_the_call_itself_would_have() {
     })
     .await;
     for error in [
-        client(&script).finish(&delete()).await.unwrap_err(),
+        client(&script).finish(&delete(), |_| {}).await.unwrap_err(),
         client(&script).follow(&delete(), |_| {}).await.unwrap_err(),
     ] {
         assert_eq!(error.to_string(), told.to_string());
@@ -165,7 +165,7 @@ async fn a_failure_reads_to_the_letter_as_the_call_itself_would_have() {
 #[tokio::test]
 async fn a_cancelled_operation_is_a_conflict() {
     let script = Script::new(|_, _| answer(202, &operation("cancelled", json!({})))).await;
-    let error = client(&script).finish(&delete()).await.unwrap_err();
+    let error = client(&script).finish(&delete(), |_| {}).await.unwrap_err();
     assert!(
         error.to_string().contains(r#""reason":"cancelled""#),
         "{error}"
@@ -182,7 +182,7 @@ async fn a_daemon_that_is_restarted_meanwhile_is_waited_for() {
         _ => answer(200, &operation("succeeded", json!({"result": deleted()}))),
     })
     .await;
-    let done = client(&script).finish(&delete()).await.unwrap();
+    let done = client(&script).finish(&delete(), |_| {}).await.unwrap();
     assert_eq!(done.message, "it is deleted");
     assert_eq!(script.lines()[1..], vec![format!("{}30", wait()); 3]);
 }
@@ -210,7 +210,7 @@ async fn what_is_not_over_in_time_is_told_with_its_operation() {
     })
     .await;
     let hasty = client(&script).impatient(std::time::Duration::from_millis(1200));
-    let error = hasty.finish(&delete()).await.unwrap_err();
+    let error = hasty.finish(&delete(), |_| {}).await.unwrap_err();
     assert!(matches!(error, CallError::Lost { .. }), "{error:?}");
     assert!(error.hint().unwrap().contains(ID));
 }

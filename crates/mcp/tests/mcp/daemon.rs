@@ -84,6 +84,22 @@ pub(crate) fn container() -> Value {
     })
 }
 
+/// A create of alice, with these fields otherwise.
+pub(crate) fn operation(state: &str, changes: Value) -> Value {
+    let mut operation = json!({
+        "id": OPERATION, "kind": "create", "target": "alice", "state": state, "steps": [],
+        "progress": 10, "attempt": 1, "deadline": "d", "cause": "c", "actor": "alice",
+        "createdAt": "c", "updatedAt": "u"
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        operation[key] = value.clone();
+    }
+    operation
+}
+
+/// Its id.
+pub(crate) const OPERATION: &str = "01JD3ZQ8M4K6T1W9V5R2X7Y0BC";
+
 pub(crate) fn answer(asked: &str) -> Value {
     let metrics = json!({"name": "alice-container", "sampledAt": "2026-01-01T00:00:00Z"});
     let (method, path) = asked.split_once(' ').unwrap();
@@ -104,6 +120,9 @@ pub(crate) fn answer(asked: &str) -> Value {
         }),
         ("GET", _) if path.starts_with("/v1/metrics") => {
             json!({"metrics": [metrics], "engine": "ok"})
+        }
+        (_, path) if path.starts_with("/v1/operations/") => {
+            json!({"operation": operation("running", json!({}))})
         }
         ("GET", _) => json!({"container": container(), "metrics": metrics, "engine": "ok"}),
         ("DELETE", _) => json!({

@@ -42,6 +42,9 @@ async fn the_order_is_the_handbooks() {
             "list_ssh_keys",
             "add_ssh_key",
             "remove_ssh_key",
+            "undelete_container",
+            "get_operation",
+            "cancel_operation",
         ]
     );
 }
@@ -69,6 +72,16 @@ async fn every_tool_says_all_that_clients_ask_for() {
         assert_eq!(tool["inputSchema"]["type"], "object", "{name}");
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_back_is_not_offered() {
+    let tools = tools().await;
+    let delete = tools.iter().find(|tool| tool["name"] == "delete_container");
+    let delete = delete.unwrap();
+    assert_eq!(delete["inputSchema"]["properties"].get("purge"), None);
+    let about = delete["description"].as_str().unwrap();
+    assert!(about.contains("undelete_container"), "{about}");
 }
 
 #[tokio::test]
@@ -113,6 +126,9 @@ async fn the_hints_follow_the_contract() {
         Spec::of::<c::ListSshKeys>(),
         Spec::of::<c::AddSshKey>(),
         Spec::of::<c::RemoveSshKey>(),
+        Spec::of::<c::UndeleteContainer>(),
+        Spec::of::<c::GetOperation>(),
+        Spec::of::<c::CancelOperation>(),
     ];
     for (tool, spec) in tools().await.iter().zip(effects) {
         assert_eq!(tool["name"], spec.id);
@@ -122,7 +138,9 @@ async fn the_hints_follow_the_contract() {
             "{}",
             spec.id
         );
-        let destroys = spec.effect == Effect::Destroy;
+        // The endpoint can purge; the tool cannot, and what it deletes can be brought back.
+        let reversible = tool["name"] == "delete_container";
+        let destroys = spec.effect == Effect::Destroy && !reversible;
         assert_eq!(
             tool["annotations"]["destructiveHint"], destroys,
             "{}",

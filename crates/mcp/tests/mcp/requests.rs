@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{daemon::Daemon, session::call};
+use crate::{
+    daemon::{Daemon, OPERATION},
+    session::call,
+};
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti a@b";
@@ -44,6 +47,29 @@ async fn every_tool_asks_by_its_method_path_and_body() {
             "delete_container",
             forced.clone(),
             line("DELETE /v1/containers/alice?force=true", none.clone()),
+        ),
+        (
+            "list_containers",
+            json!({"state": "deleted"}),
+            line("GET /v1/containers?state=deleted", none.clone()),
+        ),
+        (
+            "undelete_container",
+            alice.clone(),
+            line("POST /v1/containers/alice/undelete", json!({})),
+        ),
+        (
+            "get_operation",
+            json!({"id": OPERATION}),
+            line(&format!("GET /v1/operations/{OPERATION}"), none.clone()),
+        ),
+        (
+            "cancel_operation",
+            json!({"id": OPERATION}),
+            line(
+                &format!("POST /v1/operations/{OPERATION}/cancel"),
+                json!({}),
+            ),
         ),
         (
             "start_container",

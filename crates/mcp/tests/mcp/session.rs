@@ -10,7 +10,7 @@ use rmcp::{
     },
     service::{
         ClientLifecycleMode, ClientServiceExt, NotificationContext, PeerRequestOptions,
-        RunningService,
+        RequestHandle, RunningService,
     },
 };
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, OPERATION, operation};
 
 /// A client that passes on the progress it is told of.
 #[derive(Clone)]
@@ -83,7 +83,7 @@ async fn both_eras_list_the_tools_and_call_one() {
     for lifecycle in [legacy(), modern()] {
         let daemon = Daemon::start().await;
         let (session, _) = session(&daemon, lifecycle).await;
-        assert_eq!(session.list_all_tools().await.unwrap().len(), 11);
+        assert_eq!(session.list_all_tools().await.unwrap().len(), 14);
         let answer = session
             .call_tool(params("list_containers", json!({})))
             .await
@@ -270,31 +270,131 @@ async fn silent_daemon() -> (String, mpsc::UnboundedReceiver<&'static str>) {
     (url, told)
 }
 
-#[tokio::test]
-async fn a_cancelled_call_hangs_up_and_progress_is_told_at_once() {
-    let (url, mut told) = silent_daemon().await;
-    let token = containarium_client::Token::fixed("t");
-    let face = containarium_contract::Face::Mcp;
-    let client = containarium_client::Client::new(&url, token, face).unwrap();
+/// A session with these tools, the progress it hears, and a call of one that can be cancelled.
+async fn begun(
+    client: containarium_client::Client,
+    tool: &'static str,
+) -> (
+    Session,
+    mpsc::UnboundedReceiver<ProgressNotificationParam>,
+    RequestHandle<RoleClient>,
+) {
     let (near, far) = tokio::io::duplex(1 << 16);
     tokio::spawn(async move { Tools::new(client).serve(far).await.unwrap().waiting().await });
-    let (heard, mut progress) = mpsc::unbounded_channel();
+    let (heard, progress) = mpsc::unbounded_channel();
     let session = Listener(heard).serve(near).await.unwrap();
-    let request = ClientRequest::CallToolRequest(Request::new(params(
-        "create_container",
-        json!({"username": "alice"}),
-    )));
+    let call = params(tool, json!({"username": "alice"}));
+    let request = ClientRequest::CallToolRequest(Request::new(call));
     let options = PeerRequestOptions::no_options();
-    let handle = session
-        .send_cancellable_request(request, options)
-        .await
-        .unwrap();
-    let first = progress.recv().await.unwrap();
-    assert_eq!(
-        first.message.as_deref(),
-        Some("creating alice-container: 0 s")
-    );
-    assert_eq!(told.recv().await, Some("asked"));
+    let handle = session.send_cancellable_request(request, options).await;
+    (session, progress, handle.unwrap())
+}
+
+#[tokio::test]
+async fn a_cancelled_call_hangs_up_and_progress_is_told_at_once() {
+    for (tool, doing) in [
+        ("start_container", "starting"),
+        ("create_container", "creating"),
+    ] {
+        let (url, mut told) = silent_daemon().await;
+        let token = containarium_client::Token::fixed("t");
+        let face = containarium_contract::Face::Mcp;
+        let client = containarium_client::Client::new(&url, token, face).unwrap();
+        let (_session, mut progress, handle) = begun(client, tool).await;
+        let first = progress.recv().await.unwrap();
+        let wanted = format!("{doing} alice-container: 0 s");
+        assert_eq!(first.message, Some(wanted));
+        assert_eq!(told.recv().await, Some("asked"));
+        handle.cancel(None).await.unwrap();
+        assert_eq!(told.recv().await, Some("hung up"), "{tool}");
+    }
+}
+
+/// A daemon whose creates and starts begin and never end.
+async fn endless() -> Daemon {
+    Daemon::answering(|asked| {
+        let step = json!([{"name": "prepare_image", "state": "running",
+                           "doing": "downloading images:debian/13", "progress": 40}]);
+        let begun = json!({"operation": operation("running", json!({"steps": step}))});
+        match asked.split_once(' ').unwrap() {
+            (_, path) if path.starts_with("/v1/events") => (404, "{}".to_owned()),
+            ("POST", "/v1/containers" | "/v1/containers/alice/start") => (202, begun.to_string()),
+            _ => (200, begun.to_string()),
+        }
+    })
+    .await
+}
+
+/// Waits until the daemon was asked something that begins so.
+async fn asked(daemon: &Daemon, what: &str) {
+    let was = async {
+        while !daemon
+            .asked()
+            .iter()
+            .any(|(line, _)| line.starts_with(what))
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let was = tokio::time::timeout(Duration::from_secs(10), was).await;
+    was.unwrap_or_else(|_| panic!("{what}: {:?}", daemon.asked()));
+}
+
+#[tokio::test]
+async fn a_create_that_is_cancelled_is_undone_and_a_start_is_not() {
+    let cancel = format!("POST /v1/operations/{OPERATION}/cancel");
+    let daemon = endless().await;
+    let (_session, _progress, handle) = begun(daemon.client(), "create_container").await;
+    asked(&daemon, "GET /v1/operations").await;
     handle.cancel(None).await.unwrap();
-    assert_eq!(told.recv().await, Some("hung up"));
+    asked(&daemon, &cancel).await;
+
+    let daemon = endless().await;
+    let (session, _progress, handle) = begun(daemon.client(), "start_container").await;
+    asked(&daemon, "GET /v1/operations").await;
+    handle.cancel(None).await.unwrap();
+    // Answered after the cancellation was read.
+    session.list_all_tools().await.unwrap();
+    let lines = daemon.asked();
+    assert!(!lines.iter().any(|(line, _)| *line == cancel), "{lines:?}");
+}
+
+#[tokio::test]
+async fn progress_tells_the_step_and_only_grows() {
+    let daemon = endless().await;
+    let (_session, mut progress, _handle) = begun(daemon.client(), "create_container").await;
+    let mut last = -1.0;
+    loop {
+        let sign = tokio::time::timeout(Duration::from_secs(20), progress.recv()).await;
+        let sign = sign.expect("a sign").unwrap();
+        assert!(sign.progress > last, "{sign:?} after {last}");
+        last = sign.progress;
+        let message = sign.message.unwrap();
+        if message.contains(": downloading images:debian/13, 40 %, ") {
+            assert_eq!(sign.total, Some(100.0));
+            assert!(sign.progress >= 10.0 && sign.progress < 11.0, "{last}");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_fails_reads_as_the_call_itself_would() {
+    const PROBLEM: &str = r#"{"error":"no space is left","code":507,"reason":"insufficient_storage","hint":"call list_containers"}"#;
+    let daemon = Daemon::answering(|asked| {
+        let error: Value = serde_json::from_str(PROBLEM).unwrap();
+        let failed = json!({"operation": operation("failed", json!({ "error": error }))});
+        let begun = json!({"operation": operation("running", json!({}))});
+        match asked {
+            "POST /v1/containers" => (202, begun.to_string()),
+            _ => (200, failed.to_string()),
+        }
+    })
+    .await;
+    let result = call(&daemon, "create_container", json!({"username": "alice"})).await;
+    assert_eq!(result["isError"], true);
+    assert_eq!(
+        result["content"][0]["text"],
+        format!("API error (status 507): {PROBLEM}\nHint: call list_containers")
+    );
 }

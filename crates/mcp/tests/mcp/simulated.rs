@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::{
-    daemon::{Daemon, answer},
+    daemon::{Daemon, OPERATION, answer},
     session::call,
 };
 
 const SAID: &str = "SIMULATED: nothing real is created.";
 
 /// Every tool, with arguments that it takes.
-fn calls() -> [(&'static str, Value); 8] {
+fn calls() -> [(&'static str, Value); 11] {
     let alice = || json!({"username": "alice"});
     [
         ("create_container", alice()),
@@ -19,6 +19,9 @@ fn calls() -> [(&'static str, Value); 8] {
         ("delete_container", alice()),
         ("start_container", alice()),
         ("stop_container", alice()),
+        ("undelete_container", alice()),
+        ("get_operation", json!({"id": OPERATION})),
+        ("cancel_operation", json!({"id": OPERATION})),
         ("get_metrics", json!({})),
         ("get_system_info", json!({})),
     ]

@@ -3,7 +3,8 @@
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
-use containarium_client::{Awaited, preparation};
+use containarium_client::doing;
+use containarium_contract::{ListOperations, OperationKind, OperationState};
 use containarium_core::{Role, images::Remotes};
 use containarium_incus::{Devices, InstancePost, Source};
 use containarium_testkit::{Answer, Bed, ImageServer, Key, ServedImage, TestDaemon, wait_for};
@@ -96,14 +97,20 @@ async fn creates_from_a_new_image_wait_for_one_preparation_and_later_ones_do_not
         .await;
         assert_eq!(progress["state"], "preparing");
         assert_eq!(progress["progress"]["step"], "downloading images:debian/13");
-        let awaited = Awaited {
-            image: Some("images:debian/13".parse().unwrap()),
-            docker: false,
+        let creates = ListOperations {
+            kind: Some(OperationKind::Create),
+            state: Some(OperationState::Running),
+            ..ListOperations::default()
         };
-        let told = preparation(&daemon.admin(), &awaited).await.unwrap();
-        assert!(
-            told.starts_with("downloading images:debian/13, ") && told.ends_with(" %"),
-            "{told}"
+        let creates = daemon.admin().call(&creates).await.unwrap().operations;
+        let told: Vec<_> = creates.iter().filter_map(doing).collect();
+        let downloads = |told: &String| {
+            told.starts_with("downloading images:debian/13, ") && told.ends_with(" %")
+        };
+        assert_eq!(
+            told.iter().filter(|told| downloads(told)).count(),
+            3,
+            "{told:?}"
         );
         let waiting = daemon.ask_as_admin("GET", "/v1/containers", None).await;
         assert_eq!(waiting.json()["totalCount"], 3, "{waiting:?}");
