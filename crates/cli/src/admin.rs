@@ -150,7 +150,7 @@ fn leaks(list: &LeakList) -> String {
     if list.leaks.is_empty() {
         return match list.engine {
             EngineHealth::Ok => "nothing is left behind".to_owned(),
-            EngineHealth::Unreachable => String::new(),
+            EngineHealth::Unreachable => "not known".to_owned(),
         };
     }
     let rows = list.leaks.iter().map(|leak| {
@@ -251,7 +251,11 @@ mod tests {
         assert!(code(&leaking(json!([]), "unreachable")).contains("Unreachable"));
         let some = leaking(json!([leak, leak]), "ok");
         assert!(code(&some).contains("Unwell"));
-        insta::assert_snapshot!(leaks(&some), @"");
+        insta::assert_snapshot!(leaks(&some), @r"
+        KIND      NAME  DETAIL
+        instance  c-1   nobody's
+        instance  c-1   nobody's
+        ");
     }
 
     #[test]
@@ -262,7 +266,11 @@ mod tests {
              "obstacle": "its tags cannot be read"},
         ]}))
         .unwrap();
-        insta::assert_snapshot!(unclaimed(&list), @"");
+        insta::assert_snapshot!(unclaimed(&list), @r"
+        INSTANCE  USERNAME  OWNER  KEPT UNTIL            OBSTACLE
+        c-1       alice     carol  -                     -
+        c-2       -         -      2026-11-22T10:00:00Z  its tags cannot be read
+        ");
         let none = UnclaimedList { unclaimed: vec![] };
         assert_eq!(unclaimed(&none), "the store knows every container");
     }

@@ -176,7 +176,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        assert_eq!(proposed, 0);
+        assert_eq!(proposed, 12 + 10 * 3);
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::{
 /// Delete a container
 ///
 /// It is stopped and kept for a while, 24 hours unless the server says otherwise: `containarium undelete
-/// USERNAME` brings it back, and `containarium list --state deleted` shows until when. With --purge it
-/// is gone at once.
+/// alice` brings alice's back, and `containarium list --state deleted` shows until when. With --purge
+/// it is gone at once.
 #[derive(Debug, Args)]
 pub(crate) struct Delete {
     /// Whose container

@@ -142,7 +142,12 @@ mod tests {
             .iter()
             .map(|event| drawn(&Line { id: "41", event }))
             .collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        41  2026-11-21T10:00:02Z  create of alice: running, boot
+        41  2026-11-21T10:00:02Z  create of alice: failed, no space is left
+        41  2026-11-21T10:00:03Z  alice-container is error: out of memory x
+        41  events were lost; look at everything anew
+        ");
     }
 
     #[test]

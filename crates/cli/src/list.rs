@@ -146,6 +146,9 @@ mod tests {
             next_cursor: None,
             engine: EngineHealth::Ok,
         };
-        insta::assert_snapshot!(drawn(&list), @"");
+        insta::assert_snapshot!(drawn(&list), @r"
+        USERNAME  STATE    CPU  MEMORY  DISK  KEPT UNTIL            IMAGE                OWNER
+        alice     deleted  4    4GB     50GB  2026-11-22T10:00:00Z  images:ubuntu/24.04  carol
+        ");
     }
 }

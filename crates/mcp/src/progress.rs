@@ -122,13 +122,13 @@ async fn with_signs<T, S: Future<Output = ()>>(
 /// Progress as the protocol wants it: a number that grows with every sign, whatever is known.
 #[derive(Debug, Default)]
 struct Scale {
-    last: f64,
+    last: Option<f64>,
     percent: u8,
 }
 
 impl Scale {
     /// The least that counts as more.
-    const MORE: f64 = 0.001;
+    const MORE: f64 = 0.000_001;
 
     /// The number, and the one at the end where that is known.
     fn at(&mut self, elapsed: Duration, operation: Option<&Operation>) -> (f64, Option<f64>) {
@@ -144,12 +144,12 @@ impl Scale {
                 (f64::from(self.percent) + within, Some(100.0))
             }
         };
-        self.last = if value > self.last || (self.last == 0.0 && value == 0.0) {
-            value
-        } else {
-            self.last + Self::MORE
+        let value = match self.last {
+            Some(last) if value <= last => last + Self::MORE,
+            Some(_) | None => value,
         };
-        (self.last, total.filter(|total| self.last <= *total))
+        self.last = Some(value);
+        (value, total.filter(|total| value <= *total))
     }
 }
 

@@ -62,12 +62,15 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
+/// Reads the arguments against the schema, and begins.
+type Start = fn(&JsonObject, Client, Watch, Option<&OwnKey>, JsonObject) -> Result<Call, Problem>;
+
 /// A tool whose form is erased.
 pub(crate) struct Tool {
     /// What clients are shown.
     pub(crate) card: rmcp::model::Tool,
     accepted: JsonObject,
-    start: fn(&JsonObject, Client, Watch, Option<&OwnKey>, JsonObject) -> Result<Call, Problem>,
+    start: Start,
 }
 
 impl Tool {

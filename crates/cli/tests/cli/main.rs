@@ -13,6 +13,7 @@ use containarium_contract::{Face, INVALID_TOKEN, Problem, Reason};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, process::Command};
 
+mod operations;
 mod servers;
 mod simulation;
 mod state_dir;

@@ -108,7 +108,7 @@ async fn arguments_that_do_not_fit_are_told_by_name_and_ask_nothing() {
              that ends in .pub",
         ),
         (
-            "list_containers",
+            "get_system_info",
             json!({"all": true}),
             "invalid arguments: there is no field `all`\nHint: this request takes no fields",
         ),

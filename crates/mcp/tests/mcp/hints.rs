@@ -23,5 +23,5 @@ async fn every_call_that_a_hint_proposes_is_taken() {
         assert_ne!(result["isError"], true, "{text}: {result}");
         called += 1;
     }
-    assert_eq!(called, 9);
+    assert_eq!(called, 12);
 }
