@@ -3,8 +3,6 @@
 
 use std::{ops::ControlFlow, time::Duration};
 
-use reqwest::StatusCode;
-
 use crate::{CallError, Why, reply::Reply};
 
 /// Before each further try: together as long as a daemon takes to be back.
@@ -45,8 +43,7 @@ impl Again {
         left: Duration,
     ) -> ControlFlow<Result<Reply, CallError>, Duration> {
         let least = match &done {
-            Ok(reply) if reply.status == StatusCode::SERVICE_UNAVAILABLE => reply.retry_after,
-            Ok(_) => None,
+            Ok(reply) => reply.stopping(),
             Err(CallError::Unreachable { why }) => match why {
                 Why::Broken { .. } => Some(Duration::ZERO),
                 // The one that was asked is being restarted.

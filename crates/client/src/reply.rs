@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use containarium_contract::{Problem, STOPPING};
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 
@@ -24,6 +25,16 @@ impl Reply {
     /// Whether it is the operation that was begun, in place of an answer.
     pub(crate) fn is_accepted(&self) -> bool {
         self.status == StatusCode::ACCEPTED
+    }
+
+    /// When to ask the next daemon, where this one is about to end.
+    pub(crate) fn stopping(&self) -> Option<Duration> {
+        if self.status != StatusCode::SERVICE_UNAVAILABLE {
+            return None;
+        }
+        let problem: Problem = serde_json::from_str(&self.body).ok()?;
+        let wanted = self.retry_after.unwrap_or_default();
+        problem.error.starts_with(STOPPING).then_some(wanted)
     }
 
     /// What it says, where it is good.

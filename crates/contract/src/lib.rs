@@ -55,7 +55,7 @@ pub use operation::{
     OperationAnswer, OperationId, OperationKind, OperationList, OperationState, OperationStep,
     StepState, Target, WaitOperation,
 };
-pub use problem::{INVALID_TOKEN, Problem, Reason};
+pub use problem::{INVALID_TOKEN, Problem, Reason, STOPPING};
 pub use quantity::{ByteSize, Cpus};
 pub use ssh_key::SshPublicKey;
 pub use ssh_keys::{AddSshKey, ListSshKeys, RemoveSshKey, SshKey, SshKeyList, SshKeysChanged};

@@ -178,6 +178,10 @@ impl Reason {
 /// The body of a missing or bad token's 401, byte for byte, whatever was wrong with it.
 pub const INVALID_TOKEN: &str = r#"{"error": "invalid token", "code": 401}"#;
 
+/// How the sentence of a 503 begins that a daemon gives because it is about to end: the next one takes
+/// up the same change under the same `Idempotency-Key`.
+pub const STOPPING: &str = "the daemon is stopping";
+
 /// What went wrong and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize, JsonSchema)]
 #[error("{error}")]

@@ -2,7 +2,9 @@
 
 use crate::script::{Does, Script};
 use containarium_client::{CallError, Client, Token};
-use containarium_contract::{Face, GetSystemInfo, ListenEvents, StartContainer, Stream as _};
+use containarium_contract::{
+    Face, GetSystemInfo, ListenEvents, STOPPING, StartContainer, Stream as _,
+};
 use serde_json::json;
 
 fn client(script: &Script) -> Client {
@@ -58,12 +60,14 @@ async fn a_change_whose_answer_is_lost_is_asked_for_again_under_its_key() {
 
 #[tokio::test]
 async fn a_daemon_that_stops_is_asked_again_and_one_that_refuses_is_not() {
-    let busy = r#"{"error":"it stops","code":503,"reason":"engine_unavailable"}"#;
+    let stopping =
+        format!("{{\"error\":\"{STOPPING}\",\"code\":503,\"reason\":\"engine_unavailable\"}}");
+    let away = r#"{"error":"Incus does not answer","code":503,"reason":"engine_unavailable"}"#;
     let script = Script::new(move |n, _| match n {
-        0 => Does::AnswersWith(503, "retry-after: 1", busy.into()),
+        0 => Does::AnswersWith(503, "retry-after: 1", stopping.clone()),
         1 => Does::Answers(200, started()),
-        2 => Does::Answers(503, busy.into()),
-        _ => Does::AnswersWith(409, "retry-after: 1", busy.into()),
+        2 => Does::AnswersWith(503, "retry-after: 1", away.into()),
+        _ => Does::AnswersWith(409, "retry-after: 1", away.into()),
     })
     .await;
     let client = client(&script);
