@@ -193,7 +193,8 @@ fn of_status(status: u16) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use containarium_contract::{Face, Hint};
+    use containarium_contract::{Face, Hint, STOPPING};
+    use containarium_core::Error;
 
     #[test]
     fn the_help_lists_the_codes_that_there_are() {
@@ -242,6 +243,14 @@ mod tests {
             document += &format!("| {} |\n", forms.join(" | "));
         }
         expect_test::expect_file!["../../../docs/errors.md"].assert_eq(&document);
+    }
+
+    #[test]
+    fn a_daemon_that_stops_says_it_in_the_words_that_the_client_knows() {
+        let id = "01JD3ZQ8M4K6T1W9V5R2X7Y0BC".parse().unwrap();
+        for error in [Error::Stopping, Error::Suspended(id)] {
+            assert!(error.to_string().starts_with(STOPPING), "{error}");
+        }
     }
 
     #[test]

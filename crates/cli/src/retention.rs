@@ -22,6 +22,15 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::{Command, tests::parsed};
+
+    #[test]
+    fn the_default_is_the_cores() {
+        let Command::Daemon(daemon) = parsed("daemon") else {
+            panic!()
+        };
+        assert_eq!(daemon.retention, containarium_core::RETENTION);
+    }
 
     #[test]
     fn hours_minutes_days_and_nothing_are_taken() {

@@ -167,7 +167,8 @@ impl Client {
             Effect::Read => None,
             Effect::Write | Effect::Destroy => Some(Ulid::generate().to_string()),
         };
-        let mut again = Again::new(key.as_ref().map_or(&[], |_| self.pauses));
+        // What is no operation is not known to the daemon by its key.
+        let mut again = Again::new(E::OPERATION.map_or(&[], |_| self.pauses));
         let until = Instant::now() + self.patience_of::<E>();
         loop {
             let left = || until.saturating_duration_since(Instant::now());
