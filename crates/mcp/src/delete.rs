@@ -1,7 +1,7 @@
 //! `delete_container`.
 
 use containarium_client::{CallError, Client};
-use containarium_contract::{DeleteContainer, Deleted, Effect, Username};
+use containarium_contract::{DeleteContainer, Deleted, Effect, Face, Hint, Username};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -45,7 +45,13 @@ impl Form for Delete {
     }
 
     async fn call(self, client: &Client, watch: &Watch) -> Result<Deleted, CallError> {
-        watch.follow(client, &DeleteContainer::from(self)).await
+        let back = Hint::Undelete(self.username.clone()).render(Face::Mcp);
+        let mut deleted = watch.follow(client, &DeleteContainer::from(self)).await?;
+        // What the daemon says is written down once, for whoever asks.
+        if deleted.deleted_until.is_some() {
+            deleted.message = format!("{} From here, {back}.", deleted.message);
+        }
+        Ok(deleted)
     }
 }
 

@@ -101,7 +101,7 @@ async fn everything_but_a_login_works_and_says_that_it_is_simulated() {
         ("containarium start alice", "alice-container is running."),
         (
             "containarium delete bob --force --yes",
-            "bob-container and everything in it",
+            "bob-container is deleted. It is kept until",
         ),
     ] {
         let (out, err) = simulation.typed(line).await;
@@ -120,6 +120,71 @@ async fn everything_but_a_login_works_and_says_that_it_is_simulated() {
             "{field} is nothing: {told}"
         );
     }
+    simulation.end().await;
+}
+
+#[tokio::test]
+async fn a_delete_is_taken_back_and_what_happened_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let line = ["daemon", "--engine", "sim", "--port", "0"];
+    let kept = [("CONTAINARIUM_RETENTION", "2h")];
+    let simulation = Simulation::started(home.path(), &line, &kept).await;
+    let said = async |line: &str| {
+        let (out, err) = simulation.typed(line).await;
+        assert_eq!(err, SIMULATED, "{line}: {out}");
+        out
+    };
+    said("containarium create alice --label team=red").await;
+    let deleted = said("containarium delete alice --force --yes -o json").await;
+    let deleted: serde_json::Value = serde_json::from_str(&deleted).unwrap();
+    let until = deleted["deletedUntil"].as_str().unwrap();
+    let long = humantime::parse_rfc3339(until).unwrap();
+    let long = long.duration_since(std::time::SystemTime::now()).unwrap();
+    assert!((7_000..=7_200).contains(&long.as_secs()), "{long:?}");
+    let message = deleted["message"].as_str().unwrap();
+    assert!(
+        message.contains("`containarium undelete alice`"),
+        "{message}"
+    );
+
+    assert!(!said("containarium list").await.contains("alice"));
+    let kept = said("containarium list --state deleted").await;
+    assert!(
+        kept.contains("alice     deleted") && kept.contains(until),
+        "{kept}"
+    );
+    said("containarium undelete alice").await;
+    let back = said("containarium get alice").await;
+    assert!(
+        back.contains("team=red") && back.contains("by admin"),
+        "{back}"
+    );
+
+    let begun = said("containarium create bob --no-wait").await;
+    let follow = begun.lines().last().unwrap().split_once(":  ").unwrap().1;
+    let ready = said(follow).await;
+    assert!(ready.starts_with("bob-container is ready"), "{ready}");
+    let id = follow.rsplit_once(' ').unwrap().1;
+    let shown = said(&format!("containarium operation get {id}")).await;
+    assert!(shown.contains("succeeded, 100 %"), "{shown}");
+    let all = said("containarium operation list --target alice").await;
+    let kinds: Vec<&str> = all
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    assert_eq!(kinds, ["undelete", "delete", "create"]);
+
+    said("containarium delete alice --force --purge --yes").await;
+    let (out, err) = simulation
+        .typed("containarium undelete alice || true")
+        .await;
+    assert!(
+        out.is_empty() && err.contains("no deleted container of alice"),
+        "{err}"
+    );
+    let leaks = said("containarium admin leaks").await;
+    assert_eq!(leaks, "nothing is left behind\n");
     simulation.end().await;
 }
 
