@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use clap::{Args, Subcommand};
 use containarium_client::Client;
 use containarium_contract::{
-    AdoptContainers, Adopted, EngineHealth, LeakList, ListLeaks, ListUnclaimed, PurgeUnclaimed,
-    Unclaimed, UnclaimedList,
+    AdoptContainers, Adopted, EngineHealth, InstanceName, LeakList, ListLeaks, ListUnclaimed,
+    PurgeUnclaimed, Unclaimed, UnclaimedList,
 };
 
 use crate::{
@@ -53,7 +53,7 @@ struct Adopt {
         required_unless_present = "all",
         conflicts_with = "all"
     )]
-    instances: Vec<String>,
+    instances: Vec<InstanceName>,
     /// All that can be adopted
     #[arg(long)]
     all: bool,
@@ -63,7 +63,7 @@ struct Adopt {
 #[derive(Debug, Args)]
 struct Purge {
     /// Which, as `admin unclaimed` names it
-    instance: String,
+    instance: InstanceName,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -109,7 +109,7 @@ impl Admin {
             }
             Verb::Purge(Purge { instance, yes }) => {
                 if !yes {
-                    agreed(&instance)?;
+                    agreed(instance.as_str())?;
                 }
                 let client = client()?;
                 let doing = format!("removing {instance}");

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write as _};
 
 use clap::Args;
 use containarium_client::{Client, doing};
-use containarium_contract::{Event, ListenEvents};
+use containarium_contract::{Event, ListenEvents, Target};
 use serde::Serialize;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct Events {
     /// Only what happens to this username or image
     #[arg(long)]
-    target: Option<String>,
+    target: Option<Target>,
     /// Begin right behind the event with this id [default: now]
     #[arg(long, value_name = "ID")]
     since: Option<String>,
@@ -113,7 +113,7 @@ mod tests {
         let Command::Events(events) = parsed("events --target alice --since 41") else {
             panic!()
         };
-        assert_eq!(events.target.as_deref(), Some("alice"));
+        assert_eq!(events.target.unwrap().as_str(), "alice");
         assert_eq!(events.since.as_deref(), Some("41"));
         let Command::Events(events) = parsed("events") else {
             panic!()

@@ -9,7 +9,7 @@ use clap::{
 use containarium_client::{Client, doing};
 use containarium_contract::{
     CancelOperation, GetOperation, ListOperations, Operation as View, OperationAnswer, OperationId,
-    OperationKind, OperationList, OperationState, StepState,
+    OperationKind, OperationList, OperationState, StepState, Target,
 };
 
 use crate::{
@@ -48,7 +48,7 @@ struct List {
     kind: Option<OperationKind>,
     /// Only those on this username or image
     #[arg(long)]
-    target: Option<String>,
+    target: Option<Target>,
     /// At most so many [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,

@@ -200,7 +200,7 @@ impl Client {
         see: &mut impl FnMut(Operation),
     ) -> Infallible {
         let listen = ListenEvents {
-            target: Some(target),
+            target: target.parse().ok(),
         };
         if let Ok(mut events) = self.events(listen, None).await {
             // What happened before anybody listened.

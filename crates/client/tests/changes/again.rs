@@ -147,7 +147,7 @@ async fn events_go_on_where_they_broke_off() {
     })
     .await;
     let listen = ListenEvents {
-        target: Some("alice".into()),
+        target: "alice".parse().ok(),
     };
     let mut events = client(&script).events(listen, None).await.unwrap();
     let (id, event) = events.next().await.unwrap();

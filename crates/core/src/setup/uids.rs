@@ -102,14 +102,18 @@ pub(super) async fn used(incus: &Client, subuid: &str) -> Result<Vec<Range<u64>>
 
 /// The user ids of the host that this instance alone is mapped to.
 pub(super) fn isolated(instance: &Instance) -> Option<Range<u64>> {
-    let config = |key: &str| {
-        let own = instance.config.get(key);
-        own.or_else(|| instance.expanded_config.get(key))
-    };
+    let config = |key: &str| instance.config.get(key);
     let yes = |value: &String| matches!(value.as_str(), "true" | "1" | "yes" | "on");
-    config("security.idmap.isolated").filter(|value| yes(value))?;
-    let base = config("security.idmap.base").or_else(|| config("volatile.idmap.base"));
-    let base: u64 = base?.parse().ok()?;
+    let own = config("security.idmap.isolated").filter(|value| yes(value));
+    // What a profile says of it shows in the range that Incus gave; the shared one begins at 0.
+    let base = own.and_then(|_| config("security.idmap.base"));
+    let base: u64 = base
+        .or_else(|| config("volatile.idmap.base"))?
+        .parse()
+        .ok()?;
+    if base == 0 {
+        return None;
+    }
     let size = config("security.idmap.size").and_then(|text| text.parse().ok());
     Some(base..base + size.unwrap_or(u64::from(UIDS)))
 }

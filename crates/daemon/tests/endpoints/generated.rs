@@ -332,5 +332,9 @@ async fn ten_thousand_requests_are_none_of_them_our_fault() {
     assert_eq!(names, made);
     let mut instances = there.incus.instances().await.unwrap();
     instances.retain(|one| !one.config.contains_key("user.containarium.deleted"));
-    assert_eq!(instances.len(), made.len(), "beside those that are deleted and kept");
+    assert_eq!(
+        instances.len(),
+        made.len(),
+        "beside those that are deleted and kept"
+    );
 }
