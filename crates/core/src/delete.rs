@@ -7,7 +7,7 @@ use containarium_contract::{DeleteContainer, Deleted, Effect, Exit, ExitReason, 
 
 use crate::{
     Asked, Begun, Containarium, Error, Record, clock,
-    operations::{Plan, Run},
+    operations::{OURSELVES, Plan, Run},
     step::Step,
     store::Phase,
     work::Work,
@@ -111,7 +111,7 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
         let was = run.insist(|| engine.state(&instance)).await?;
         if was.is_some_and(|state| state != State::Stopped) {
             let killed = run.insist(|| engine.kill(&instance)).await;
-            killed.map_err(|e| failed(&core, &record, Step::Stop, e))?;
+            killed.map_err(|e| failed(run, &record, Step::Stop, e))?;
             core.inner.inventory.set(&instance, State::Stopped);
         }
         let (id, exit) = (record.id.clone(), requested(run, &record, "deleted"));
@@ -144,7 +144,7 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
             ending.done("deleted");
             return gone(run).await;
         }
-        Err(e) => return Err(failed(&core, &record, Step::Keep, e)),
+        Err(e) => return Err(failed(run, &record, Step::Keep, e)),
     }
     core.inner
         .inventory
@@ -213,12 +213,10 @@ pub(crate) fn requested(run: &Run, record: &Record, how: &str) -> Exit {
     }
 }
 
-fn failed(
-    core: &Containarium,
-    record: &Record,
-    step: Step,
-    error: containarium_incus::Error,
-) -> Error {
-    core.disagree();
-    core.failed_in("delete", record, step, error, String::new())
+fn failed(run: &Run, record: &Record, step: Step, error: containarium_incus::Error) -> Error {
+    // The reconciler tries it again: at once what somebody asked for, each minute what it did itself.
+    if run.op().actor.as_str() != OURSELVES {
+        run.core.disagree();
+    }
+    run.core.failed_in("delete", record, step, error, String::new())
 }

@@ -43,6 +43,20 @@ pub(crate) struct Seen {
     pub(crate) tags: Tags,
 }
 
+impl Seen {
+    /// One that does nothing, as a listing finds it.
+    #[cfg(test)]
+    pub(crate) fn stopped(tags: Tags) -> Self {
+        Self {
+            state: State::Stopped,
+            login: Login::Unknown,
+            up_since: None,
+            at: Instant::now(),
+            tags,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct All {
     by_name: HashMap<String, Seen>,

@@ -4,12 +4,15 @@
 
 mod plan;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use containarium_contract::State;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    Containarium, Error, Record, clock,
+    Containarium, Error, Record,
+    claims::Claim,
+    clock,
     operations::{Plan, chain},
     store::Phase,
     work::Work,
@@ -21,6 +24,8 @@ use plan::{Act, Observed, Suspect, plan};
 const EVERY: Duration = Duration::from_secs(60);
 /// Between a pass in which something failed and the next, at first and at the most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How long one waits for its turn on a container, before it is left to the next pass.
+const TURN: Duration = Duration::from_secs(1);
 /// How long a removal that nobody waits for may take.
 const WITHIN: Duration = Duration::from_secs(3600);
 
@@ -100,8 +105,19 @@ impl Containarium {
                 Ok(())
             }
             Act::Undo(id) => self.undo_by_id(id).await,
+            Act::Delete(id) => {
+                let Some((_turn, record)) = self.turn_of(id, &[Phase::Deleting]).await? else {
+                    return Ok(());
+                };
+                let plan = delete_plan(&record, self.retention());
+                self.begin_ourselves("a delete failed before", plan).await
+            }
+            Act::Restore(id) => self.restore_by_id(id).await,
             Act::Mark(id) => self.mark_by_id(id).await,
             Act::Forget(id) => {
+                let Some(_turn) = self.turn_of(id, &[Phase::Deleted]).await? else {
+                    return Ok(());
+                };
                 let id = id.clone();
                 Ok(self.inner.store.write(move |tx| tx.forget(&id)).await?)
             }
@@ -116,17 +132,56 @@ impl Containarium {
         }
     }
 
-    async fn mark_by_id(&self, id: &str) -> Result<(), Error> {
+    /// The claim on a container, with its record, if it is in one of these phases and no operation is
+    /// about it: since the pass began, one may have begun, or have ended.
+    async fn turn_of(
+        &self,
+        id: &str,
+        phases: &[Phase],
+    ) -> Result<Option<(Claim, Arc<Record>)>, Error> {
         let Some(record) = self.inner.store.container_by_id(id) else {
+            return Ok(None);
+        };
+        let claim = self.inner.claims.claim(record.username.as_str());
+        let Ok(claim) = timeout(TURN, claim).await else {
+            return Ok(None);
+        };
+        let unfinished = self.inner.store.unfinished().await?;
+        if unfinished.iter().any(|op| op.container.as_deref() == Some(id)) {
+            return Ok(None);
+        }
+        let record = self.inner.store.container_by_id(id);
+        let record = record.filter(|record| phases.contains(&record.phase));
+        Ok(record.map(|record| (claim, record)))
+    }
+
+    async fn mark_by_id(&self, id: &str) -> Result<(), Error> {
+        match self.turn_of(id, &[Phase::Ready, Phase::Deleted]).await? {
+            Some((_claim, record)) => self.mark(&record).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The engine has it as one that is there for its users, the store does not yet, or not any
+    /// more: an old copy of it was brought back.
+    async fn restore_by_id(&self, id: &str) -> Result<(), Error> {
+        let turn = self.turn_of(id, &[Phase::Creating, Phase::Deleted]).await?;
+        let Some((_claim, record)) = turn else {
             return Ok(());
         };
-        let _claim = self.inner.claims.claim(record.username.as_str()).await;
-        match self.inner.store.container_by_id(id) {
-            Some(record) if matches!(record.phase, Phase::Ready | Phase::Deleted) => {
-                self.mark(&record).await
-            }
-            Some(_) | None => Ok(()),
+        let seen = self.inner.inventory.state(&record.instance());
+        let running = seen.is_some_and(|(state, _)| state == State::Running);
+        let (id, now) = (record.id.clone(), clock::now());
+        let written = self.inner.store.write(move |tx| {
+            tx.set_phase(&id, Phase::Ready, now)?;
+            tx.set_running(&id, running)
+        });
+        written.await?;
+        tracing::warn!(username = %record.username, "it was there, past this store");
+        if let Some(record) = self.inner.store.container_by_id(&record.id) {
+            self.follow_up(&record);
         }
+        Ok(())
     }
 
     /// Lets an instance say what its record says. Whoever calls has the claim.
@@ -142,13 +197,10 @@ impl Containarium {
 
     /// Removes what is left of a container that never was, or shall not be any more.
     async fn undo_by_id(&self, id: &str) -> Result<(), Error> {
-        let Some(record) = self.inner.store.container_by_id(id) else {
+        let turn = self.turn_of(id, &[Phase::Creating, Phase::Deleting]).await?;
+        let Some((_claim, record)) = turn else {
             return Ok(());
         };
-        let _claim = self.inner.claims.claim(record.username.as_str()).await;
-        if self.inner.operations.is_busy(id) {
-            return Ok(());
-        }
         self.inner.engine.settle(&record.instance()).await?;
         self.inner.engine.remove(&record.instance()).await?;
         let id = id.to_owned();
@@ -169,5 +221,13 @@ pub(crate) fn purge_plan(record: &Record) -> Plan {
         owner: Some(record.owner.clone()),
         work: Work::Purge,
         within: WITHIN,
+    }
+}
+
+/// The delete of a container, as it would have been kept.
+fn delete_plan(record: &Record, keep: u64) -> Plan {
+    Plan {
+        work: Work::Delete { force: true, keep },
+        ..purge_plan(record)
     }
 }

@@ -4,15 +4,18 @@
 //! |---|---|---|
 //! | an operation that is not over and has no task | any | `Resume` |
 //! | an operation works on it | any | none |
-//! | creating, deleting; no operation | any | `Undo`: remove the instance, then the row |
+//! | creating, deleting; no operation | absent, or never ready | `Undo`: remove the instance, then the row |
+//! | creating; no operation | was ready | `Restore`: the store is older than the engine |
+//! | deleting; no operation | was ready | `Delete`: what failed is done, and kept as ever |
 //! | ready | there, its tags say otherwise | `Mark` |
 //! | ready | absent | none: told as an error, never made anew |
+//! | deleted | there, not tagged as deleted | `Restore`, where its name is free: somebody brought it back |
 //! | deleted, its time not over | there, its tags say otherwise | `Mark` |
-//! | deleted, its time over, or space needed | there | `Purge` |
+//! | deleted, its time over, or space needed | there, and its tags agree | `Purge` |
 //! | deleted | absent | `Forget` |
+//! | any | there with the tags of somebody else, or none | none, ever |
 //! | none | ours, never ready, old, seen so in two passes | `RemoveHalfMade` |
 //! | none | ours, was ready | none: reported as unclaimed, for a person to decide |
-//! | any | not ours | none, ever |
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -21,7 +24,7 @@ use std::{
 
 use containarium_contract::OperationId;
 
-use crate::{Record, inventory::Seen, store::Phase};
+use crate::{Record, engine::Tags, inventory::Seen, store::Phase};
 
 /// How old an unknown half-made instance must be before it is taken for one, seconds.
 const OLD: u64 = 15 * 60;
@@ -71,6 +74,10 @@ pub(super) enum Act {
     Resume(OperationId),
     /// Remove the instance of this container, if there is one, and then its row.
     Undo(String),
+    /// Delete this container: somebody asked for that, and it failed in the middle.
+    Delete(String),
+    /// Let this container be there for its users, as the engine says it was.
+    Restore(String),
     /// Let its instance say what its row says.
     Mark(String),
     /// Nothing is behind this row, which nobody needs any more.
@@ -98,7 +105,9 @@ pub(super) fn plan(observed: &Observed<'_>, suspects: &mut HashMap<String, Suspe
             acts.extend(of_record(observed, record));
         }
     }
-    acts.extend(oldest_kept(observed, &acts));
+    if settled {
+        acts.extend(oldest_kept(observed, &acts));
+    }
     suspects
         .retain(|instance, _| observed.seen.contains_key(instance) && !known.contains(instance));
     for (instance, seen) in observed.seen {
@@ -117,44 +126,88 @@ pub(super) fn plan(observed: &Observed<'_>, suspects: &mut HashMap<String, Suspe
     acts
 }
 
+/// What is behind a record.
+enum Behind<'a> {
+    Nothing,
+    /// Its instance.
+    Its(&'a Tags),
+    /// Something of its name whose tags are those of somebody else, or not known yet.
+    Foreign,
+}
+
+fn behind<'a>(observed: &'a Observed<'_>, record: &Record) -> Behind<'a> {
+    match observed.seen.get(&record.instance()) {
+        None => Behind::Nothing,
+        Some(Seen { tags, .. })
+            if tags.install == observed.installation && tags.id == record.id =>
+        {
+            Behind::Its(tags)
+        }
+        Some(_) => Behind::Foreign,
+    }
+}
+
 fn of_record(observed: &Observed<'_>, record: &Record) -> Option<Act> {
-    let seen = observed.seen.get(&record.instance());
     let id = || record.id.clone();
-    match (record.phase, seen) {
-        (Phase::Creating | Phase::Deleting, _) => Some(Act::Undo(id())),
-        (Phase::Ready, None) => None,
-        (Phase::Deleted, None) => Some(Act::Forget(id())),
-        (Phase::Deleted, Some(_))
+    match (record.phase, behind(observed, record)) {
+        (_, Behind::Foreign) | (Phase::Ready, Behind::Nothing) => None,
+        (Phase::Creating, Behind::Its(tags)) if tags.ready => Some(Act::Restore(id())),
+        (Phase::Deleting, Behind::Its(tags)) if tags.ready => Some(Act::Delete(id())),
+        (Phase::Creating | Phase::Deleting, Behind::Its(_) | Behind::Nothing) => {
+            Some(Act::Undo(id()))
+        }
+        (Phase::Deleted, Behind::Nothing) => Some(Act::Forget(id())),
+        (Phase::Deleted, Behind::Its(tags)) if tags.kept_until.is_none() => {
+            let taken = observed.records.iter().any(|other| {
+                other.phase != Phase::Deleted && other.username == record.username
+            });
+            (!taken).then(|| Act::Restore(id()))
+        }
+        (Phase::Deleted, Behind::Its(_))
             if record.kept_until.is_none_or(|until| until <= observed.now) =>
         {
             Some(Act::Purge(id(), Cause::TimeOver))
         }
-        (Phase::Ready | Phase::Deleted, Some(seen)) => {
-            let tags = &seen.tags;
-            // One that was only just seen has not told its tags yet.
-            let told = tags.id == record.id;
+        (Phase::Ready | Phase::Deleted, Behind::Its(tags)) => {
             let agrees = tags.ready && tags.kept_until == record.kept_until;
-            (told && !agrees).then(|| Act::Mark(id()))
+            (!agrees).then(|| Act::Mark(id()))
         }
     }
 }
 
-/// The deleted container that goes first where the storage is nearly full. One a pass: what it
-/// frees is seen in the next.
+/// The deleted container that goes first where the storage is nearly full. One after the other:
+/// what it frees is seen in the next pass.
 fn oldest_kept(observed: &Observed<'_>, acts: &[Act]) -> Option<Act> {
     let (used, all) = observed.space?;
     if used.saturating_mul(100) <= all.saturating_mul(FULL) {
         return None;
     }
-    let kept = observed
-        .records
-        .iter()
-        .filter(|record| record.phase == Phase::Deleted && !observed.busy.contains(&record.id));
-    // All are kept equally long, so the one that would go first is the one deleted first.
-    let first = kept.min_by_key(|record| (record.kept_until, &record.id))?;
-    let already = acts.iter().any(|act| match act {
-        Act::Purge(id, _) | Act::Forget(id) => *id == first.id,
-        Act::Resume(_) | Act::Undo(_) | Act::Mark(_) | Act::RemoveHalfMade(_) => false,
+    let kept = || {
+        let all = observed.records.iter();
+        all.filter(|record| record.phase == Phase::Deleted)
+    };
+    let going = acts.iter().any(|act| match act {
+        Act::Purge(..) => true,
+        Act::Resume(_)
+        | Act::Undo(_)
+        | Act::Delete(_)
+        | Act::Restore(_)
+        | Act::Mark(_)
+        | Act::Forget(_)
+        | Act::RemoveHalfMade(_) => false,
     });
-    (!already).then(|| Act::Purge(first.id.clone(), Cause::SpaceNeeded))
+    if going || kept().any(|record| observed.busy.contains(&record.id)) {
+        return None;
+    }
+    // All are kept equally long, so the one that would go first is the one deleted first.
+    let first = kept()
+        .filter(|record| match behind(observed, record) {
+            Behind::Its(tags) => tags.kept_until.is_some(),
+            Behind::Nothing | Behind::Foreign => false,
+        })
+        .min_by_key(|record| (record.kept_until, &record.id))?;
+    Some(Act::Purge(first.id.clone(), Cause::SpaceNeeded))
 }
+
+#[cfg(test)]
+mod tests;
