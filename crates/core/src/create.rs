@@ -15,7 +15,7 @@ use crate::{
     login,
     operations::{Plan, Run, away},
     ssh_keys::distinct,
-    step::Step,
+    step::{Moment, Step, passing},
     store::{Phase, Reservation, Reserved, Spec},
     work::Work,
 };
@@ -80,8 +80,10 @@ impl Containarium {
             let Some(wanted) = wanted.get().cloned() else {
                 return Err(Error::Overdue);
             };
+            passing(op.kind(), Step::Reserve, Moment::Before);
             match tx.reserve(&installation, wanted)? {
                 Reserved::Held(_) => {
+                    passing(op.kind(), Step::Reserve, Moment::Done);
                     op.passed(Step::Reserve, clock::now_ms());
                     Ok(())
                 }

@@ -24,6 +24,7 @@ use crate::{
     access::decide,
     clock,
     containarium::operation_id,
+    step::{Moment, passing},
     store::{Op, StepRecord, Tx},
     work::Work,
 };
@@ -153,6 +154,10 @@ impl Containarium {
                 Submitted::Known(known) => Ok(begun(known)),
                 Submitted::Refused(error) => Err(error),
                 Submitted::New(op) => {
+                    // What was held for it was written down with it.
+                    for step in op.steps_done() {
+                        passing(op.kind(), step, Moment::Recorded);
+                    }
                     let id = op.id.clone();
                     this.see_to(*op);
                     Ok(begun(id))

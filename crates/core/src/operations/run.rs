@@ -31,6 +31,8 @@ pub(crate) struct Run {
     cancel: CancellationToken,
     /// Monotonic: a clock that is set ends nothing.
     end: Instant,
+    /// Steps that are done and not written down yet.
+    unrecorded: Vec<Step>,
 }
 
 impl Run {
@@ -48,6 +50,7 @@ impl Run {
             shown,
             cancel,
             end: Instant::now() + Duration::from_millis(left.min(longest)),
+            unrecorded: Vec::new(),
         }
     }
 
@@ -205,11 +208,8 @@ impl Run {
         step: Step,
         also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Error> {
-        passing(self.op.kind(), step, Moment::Done);
         self.passed(step);
-        self.write(|tx, _| also(tx)).await?;
-        passing(self.op.kind(), step, Moment::Recorded);
-        Ok(())
+        self.write(|tx, _| also(tx)).await
     }
 
     /// Writes down that all of it is done.
@@ -220,7 +220,6 @@ impl Run {
     ) -> Result<(), Error> {
         let result = serde_json::to_value(result);
         let result = result.map_err(|e| StoreError::Unreadable(e.to_string()))?;
-        passing(self.op.kind(), Step::Commit, Moment::Done);
         self.passed(Step::Commit);
         let before = self.op.state;
         self.op.state = OperationState::Succeeded;
@@ -230,7 +229,6 @@ impl Run {
             self.op.result = None;
             return Err(e);
         }
-        passing(self.op.kind(), Step::Commit, Moment::Recorded);
         Ok(())
     }
 
@@ -251,7 +249,9 @@ impl Run {
 
     /// A step is done; it is written down with the next.
     pub(crate) fn passed(&mut self, step: Step) {
+        passing(self.op.kind(), step, Moment::Done);
         self.op.passed(step, clock::now_ms());
+        self.unrecorded.push(step);
     }
 
     /// How long ago it was asked for.
@@ -294,6 +294,9 @@ impl Run {
                 tx.put(&op)
             })
             .await?;
+        for step in self.unrecorded.drain(..) {
+            passing(self.op.kind(), step, Moment::Recorded);
+        }
         self.show();
         Ok(())
     }

@@ -61,6 +61,13 @@ impl Op {
         }
     }
 
+    /// The steps that are done.
+    pub(crate) fn steps_done(&self) -> impl Iterator<Item = Step> {
+        let done = self.steps.iter();
+        done.filter(|known| known.state == StepState::Succeeded)
+            .map(|known| known.step)
+    }
+
     /// How much of it is done, 0 to 100.
     fn progress(&self) -> u8 {
         if self.state == OperationState::Succeeded {
