@@ -1,17 +1,25 @@
 //! What an admin does when store and engine do not agree: see it, adopt it, or remove it.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    net::Ipv4Addr,
+    sync::Arc,
+};
 
 use containarium_contract::{
-    AdoptContainers, Adopted, InstanceName, ListUnclaimed, PurgeUnclaimed, Unclaimed,
-    UnclaimedList, UnclaimedPurged,
+    AdoptContainers, Adopted, InstanceName, ListUnclaimed, PurgeUnclaimed, Subject, Unclaimed,
+    UnclaimedList, UnclaimedPurged, Username,
 };
 use containarium_incus::Instance;
 
 use crate::{
     Containarium, Error, Principal, Record, Role, StoreError, clock,
     engine::{self, Tags, tags},
+    store::Phase,
 };
+
+/// Containers that are adopted in one transaction.
+const AT_ONCE: usize = 256;
 
 impl Containarium {
     /// Finished containers of this installation that the store does not know.
@@ -22,7 +30,9 @@ impl Containarium {
     ) -> Result<UnclaimedList, Error> {
         admin(who)?;
         let found = self.find_unclaimed().await?;
-        let unclaimed = found.iter().map(|one| self.described(one)).collect();
+        let held = Held::of(self.inner.store.all_containers());
+        let described = |one: &Found| one.described(held.judge(one).err());
+        let unclaimed = found.iter().map(described).collect();
         Ok(UnclaimedList { unclaimed })
     }
 
@@ -34,22 +44,37 @@ impl Containarium {
             return Err(Error::AdoptWhat);
         }
         let found = self.find_unclaimed().await?;
-        let known = |name: &InstanceName| found.iter().any(|one| one.name == name.as_str());
-        if let Some(missing) = instances.iter().find(|name| !known(name)) {
+        let known: HashSet<&str> = found.iter().map(|one| one.instance.as_str()).collect();
+        if let Some(missing) = instances.iter().find(|name| !known.contains(name.as_str())) {
             return Err(Error::NotUnclaimed(missing.to_string()));
         }
         let wanted: HashSet<&str> = instances.iter().map(InstanceName::as_str).collect();
-        let (mut adopted, mut refused) = (Vec::new(), Vec::new());
+        let mut held = Held::of(self.inner.store.all_containers());
+        let (mut adopted, mut refused, mut free) = (Vec::new(), Vec::new(), Vec::new());
         for one in &found {
-            if !all && !wanted.contains(one.name.as_str()) {
+            if !all && !wanted.contains(one.instance.as_str()) {
                 continue;
             }
-            match self.adopt_one(one).await? {
-                Ok(record) => adopted.push(record.username),
-                Err(obstacle) => refused.push(Unclaimed {
-                    obstacle: Some(obstacle),
-                    ..self.described(one)
-                }),
+            match held.claim(one) {
+                Ok(record) => free.push(record),
+                Err(obstacle) => refused.push(one.described(Some(obstacle))),
+            }
+        }
+        for some in free.chunks(AT_ONCE) {
+            for (record, taken) in self.take_in(some).await? {
+                match taken {
+                    None => {
+                        let username = &record.username;
+                        tracing::info!(%username, instance = record.instance(), "adopted");
+                        self.follow_up(&record);
+                        adopted.push(username.clone());
+                    }
+                    Some(why) => {
+                        let one = found.iter().find(|one| one.instance == record.instance());
+                        let why = Some(format!("somebody has what it needs: {why}"));
+                        refused.extend(one.map(|one| one.described(why)));
+                    }
+                }
             }
         }
         adopted.sort();
@@ -77,7 +102,7 @@ impl Containarium {
         let this = self.clone();
         self.to_the_end(async move {
             let found = this.find_unclaimed().await?;
-            if !found.iter().any(|one| one.name == name) {
+            if !found.iter().any(|one| one.instance == name) {
                 return Err(Error::NotUnclaimed(name));
             }
             this.inner.engine.remove(&name).await?;
@@ -89,77 +114,123 @@ impl Containarium {
     }
 
     /// They carry our tags, were there for their users once, and no row knows them.
-    async fn find_unclaimed(&self) -> Result<Vec<Instance>, Error> {
-        let all = self.while_it_answers(self.inner.engine.list()).await?;
-        let ours = |instance: &Instance| {
-            let tags = Tags::of(instance);
-            let known = self.inner.store.container_by_id(&tags.id).is_some();
-            tags.install == self.inner.engine.installation.id
+    async fn find_unclaimed(&self) -> Result<Vec<Found>, Error> {
+        let ours = |instance: Instance| {
+            let tags = Tags::of(&instance);
+            let ours = tags.install == self.inner.engine.installation.id
                 && !tags.id.is_empty()
                 && tags.ready
-                && !known
+                && self.inner.store.container_by_id(&tags.id).is_none();
+            ours.then(|| Found::of(&instance, tags))
         };
-        let mut found: Vec<Instance> = all.into_iter().filter(ours).collect();
-        found.sort_by(|a, b| a.name.cmp(&b.name));
+        let listed = self.while_it_answers(self.inner.engine.list_those(ours));
+        let mut found = listed.await?;
+        found.sort_by(|a, b| a.instance.cmp(&b.instance));
         Ok(found)
     }
 
-    fn described(&self, instance: &Instance) -> Unclaimed {
-        let (username, owner) = tags::names(instance);
-        let read = Tags::of(instance);
-        let obstacle = match record_of(instance) {
-            Ok(record) => self.obstacle(&record),
-            Err(why) => Some(why),
-        };
-        Unclaimed {
+    /// Writes them into the store, in one transaction; says of each what stood in its way.
+    async fn take_in(
+        &self,
+        some: &[Arc<Record>],
+    ) -> Result<Vec<(Arc<Record>, Option<String>)>, StoreError> {
+        let some = some.to_vec();
+        let written = self.inner.store.write(move |tx| {
+            some.into_iter()
+                .map(|record| match tx.adopt(&record) {
+                    Ok(()) => Ok((record, None)),
+                    Err(StoreError::Taken(why)) => Ok((record, Some(why.to_string()))),
+                    Err(other) => Err(other),
+                })
+                .collect()
+        });
+        written.await
+    }
+}
+
+/// An unclaimed instance, and what it would be here.
+struct Found {
+    instance: String,
+    tags: Tags,
+    names: (Option<Username>, Option<Subject>),
+    /// Or why it cannot be told.
+    record: Result<Arc<Record>, String>,
+}
+
+impl Found {
+    fn of(instance: &Instance, tags: Tags) -> Self {
+        Self {
             instance: instance.name.clone(),
+            tags,
+            names: tags::names(instance),
+            record: record_of(instance).map(Arc::new),
+        }
+    }
+
+    fn described(&self, obstacle: Option<String>) -> Unclaimed {
+        let (username, owner) = self.names.clone();
+        Unclaimed {
+            instance: self.instance.clone(),
             username,
             owner,
-            created_at: Some(read.created_at).filter(|at| *at > 0),
-            deleted_until: read.kept_until.map(clock::rfc3339_of),
+            created_at: Some(self.tags.created_at).filter(|at| *at > 0),
+            deleted_until: self.tags.kept_until.map(clock::rfc3339_of),
             obstacle,
         }
     }
+}
 
-    /// What it would need and somebody else has.
-    fn obstacle(&self, record: &Record) -> Option<String> {
-        for known in self.inner.store.all_containers() {
-            let held = |what: &str| {
-                let name = known.username.container_name();
-                Some(format!("{what} is held by {name} (`{}`)", known.instance()))
-            };
-            let holds_name = known.kept_until.is_none() && record.kept_until.is_none();
-            if known.username == record.username && holds_name {
-                return held(&format!("the name {}", record.username));
-            }
-            if known.address == record.address {
-                return held(&format!("its address {}", record.address));
-            }
-            if known.uid_base == record.uid_base {
-                return held(&format!("its range of user ids from {}", record.uid_base));
-            }
+/// What each container has alone.
+#[derive(Default)]
+struct Held {
+    names: HashMap<Username, Arc<Record>>,
+    addresses: HashMap<Ipv4Addr, Arc<Record>>,
+    uids: HashMap<u32, Arc<Record>>,
+}
+
+impl Held {
+    fn of(records: Vec<Arc<Record>>) -> Self {
+        let mut held = Self::default();
+        for record in records {
+            held.add(record);
         }
-        None
+        held
     }
 
-    async fn adopt_one(&self, instance: &Instance) -> Result<Result<Record, String>, Error> {
-        let record = match record_of(instance) {
-            Ok(record) => record,
-            Err(why) => return Ok(Err(why)),
+    fn add(&mut self, record: Arc<Record>) {
+        if record.phase != Phase::Deleted {
+            self.names
+                .insert(record.username.clone(), Arc::clone(&record));
+        }
+        self.addresses.insert(record.address, Arc::clone(&record));
+        self.uids.insert(record.uid_base, record);
+    }
+
+    /// What it would be, or what it would need and somebody else has.
+    fn judge(&self, one: &Found) -> Result<Arc<Record>, String> {
+        let record = one.record.clone()?;
+        let held = |what: String, by: &Record| {
+            let name = by.username.container_name();
+            Err(format!("{what} is held by {name} (`{}`)", by.instance()))
         };
-        if let Some(obstacle) = self.obstacle(&record) {
-            return Ok(Err(obstacle));
+        let named = self.names.get(&record.username);
+        if let Some(by) = named.filter(|_| record.phase != Phase::Deleted) {
+            return held(format!("the name {}", record.username), by);
         }
-        let written = record.clone();
-        match self.inner.store.write(move |tx| tx.adopt(&written)).await {
-            Ok(()) => {
-                tracing::info!(username = %record.username, instance = instance.name, "adopted");
-                self.follow_up(&record);
-                Ok(Ok(record))
-            }
-            Err(StoreError::Taken(why)) => Ok(Err(format!("somebody has what it needs: {why}"))),
-            Err(other) => Err(other.into()),
+        if let Some(by) = self.addresses.get(&record.address) {
+            return held(format!("its address {}", record.address), by);
         }
+        if let Some(by) = self.uids.get(&record.uid_base) {
+            return held(format!("its range of user ids from {}", record.uid_base), by);
+        }
+        Ok(record)
+    }
+
+    /// The same, and from now on it holds that itself.
+    fn claim(&mut self, one: &Found) -> Result<Arc<Record>, String> {
+        let record = self.judge(one)?;
+        self.add(Arc::clone(&record));
+        Ok(record)
     }
 }
 

@@ -285,6 +285,9 @@ pub(crate) async fn run(run: &mut Run, notes: Vec<String>) -> Result<(), Error> 
         let error = run.failure().unwrap_or(Error::Overdue);
         return Err(undo(run, &record, error).await);
     }
+    if was_ready(run, &record).await? {
+        return found_ready(run, &record, notes).await;
+    }
     match build(run, &record, notes).await {
         Ok(()) => {
             // Off the path: from here on it is known as finished even to a store that was lost.
@@ -294,6 +297,47 @@ pub(crate) async fn run(run: &mut Run, notes: Vec<String>) -> Result<(), Error> 
         Err(suspended @ Error::Suspended(_)) => Err(suspended),
         Err(error) => Err(undo(run, &record, error).await),
     }
+}
+
+/// Whether the instance says that it was there for its users already: then this operation comes from
+/// an old copy of the store, and there is nothing to undo, however late it is.
+async fn was_ready(run: &Run, record: &Record) -> Result<bool, Error> {
+    let core = &run.core.inner;
+    tokio::select! {
+        () = core.inventory.listed() => {}
+        () = core.closing.cancelled() => return Err(Error::Suspended(run.op().id.clone())),
+    }
+    let tags = core.inventory.tags(&record.instance());
+    Ok(tags.is_some_and(|tags| {
+        tags.ready && tags.install == core.engine.installation.id && tags.id == record.id
+    }))
+}
+
+async fn found_ready(run: &mut Run, record: &Record, notes: Vec<String>) -> Result<(), Error> {
+    let core = run.core.clone();
+    let seen = core.inner.inventory.state(&record.instance());
+    let running = seen.is_some_and(|(state, _)| state == State::Running);
+    let now = clock::now();
+    let record = Record {
+        phase: Phase::Ready,
+        running,
+        updated_at: now,
+        ..record.clone()
+    };
+    for step in [Step::Make, Step::Boot] {
+        run.passed(step);
+    }
+    run.begin_anyway(Step::Commit);
+    let mut created = core.created(&record, run.took(), notes);
+    created.container.state = core.shown(&record);
+    let id = record.id.clone();
+    run.succeed(&created, move |tx| {
+        tx.set_phase(&id, Phase::Ready, now)?;
+        tx.set_running(&id, running)
+    })
+    .await?;
+    core.follow_up(&record);
+    Ok(())
 }
 
 async fn build(run: &mut Run, record: &Record, notes: Vec<String>) -> Result<(), Error> {

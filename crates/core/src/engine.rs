@@ -61,6 +61,24 @@ pub(crate) struct Engine {
     pub(crate) installation: Installation,
 }
 
+/// An instance in a listing.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) tags: Tags,
+}
+
+impl Listed {
+    fn of(instance: &Instance) -> Self {
+        Self {
+            name: instance.name.clone(),
+            state: state(instance.status_code),
+            tags: Tags::of(instance),
+        }
+    }
+}
+
 impl Engine {
     pub(crate) fn new(incus: &Client, installation: Installation) -> Self {
         Self {
@@ -182,8 +200,16 @@ impl Engine {
     }
 
     /// Every instance of the project, in one call.
-    pub(crate) async fn list(&self) -> Result<Vec<Instance>, Error> {
-        self.incus.instances().await
+    pub(crate) async fn list(&self) -> Result<Vec<Listed>, Error> {
+        self.list_those(|instance| Some(Listed::of(&instance))).await
+    }
+
+    /// What `take` makes of every instance of the project, in one call.
+    pub(crate) async fn list_those<T: Send>(
+        &self,
+        take: impl FnMut(Instance) -> Option<T> + Send,
+    ) -> Result<Vec<T>, Error> {
+        self.incus.each_instance(take).await
     }
 
     /// The volumes of our project in the pool.

@@ -12,10 +12,10 @@ use std::{
 };
 
 use containarium_contract::{EngineHealth, State};
-use containarium_incus::{Heard, Instance};
+use containarium_incus::Heard;
 use tokio::{sync::watch, time::Instant};
 
-use crate::engine::{self, Tags};
+use crate::engine::{Listed, Tags};
 
 /// The engine gives a sign of life every 10 s at the least.
 const QUIET: Duration = Duration::from_secs(12);
@@ -172,7 +172,7 @@ impl Inventory {
     /// state, and from what. What was seen since then is newer than the listing.
     pub(crate) fn replace(
         &self,
-        all: &[Instance],
+        all: Vec<Listed>,
         asked: Instant,
     ) -> Vec<(String, Option<State>, State)> {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
@@ -184,15 +184,14 @@ impl Inventory {
             if gone.contains_key(&instance.name) {
                 continue;
             }
-            let tags = Tags::of(instance);
-            let old = before.remove(&instance.name);
+            let Listed { name, state, tags } = instance;
+            let old = before.remove(&name);
             let now = match old {
                 Some(newer) if newer.at >= asked => Seen { tags, ..newer },
                 old => {
-                    let state = engine::state(instance.status_code);
                     let was = old.as_ref().map(|old| old.state);
                     if was != Some(state) {
-                        changed.push((instance.name.clone(), was, state));
+                        changed.push((name.clone(), was, state));
                     }
                     let same = old.as_ref().filter(|old| old.state == state);
                     Seen {
@@ -204,7 +203,7 @@ impl Inventory {
                     }
                 }
             };
-            by_name.insert(instance.name.clone(), now);
+            by_name.insert(name, now);
         }
         by_name.extend(before.into_iter().filter(|(_, newer)| newer.at >= asked));
         drop(seen);
@@ -269,6 +268,12 @@ impl Inventory {
         seen.by_name
             .get(instance)
             .map(|seen| (seen.state, seen.login))
+    }
+
+    /// What an instance says about itself.
+    pub(crate) fn tags(&self, instance: &str) -> Option<Tags> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.by_name.get(instance).map(|seen| seen.tags.clone())
     }
 
     /// When an instance last began to run, if that was seen.

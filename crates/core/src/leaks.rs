@@ -9,7 +9,6 @@ use crate::{
     Containarium, Error, Principal,
     admin::admin,
     clock,
-    engine::{INSTALL_TAG, Tags},
     store::Phase,
 };
 
@@ -78,8 +77,8 @@ impl Containarium {
             detail,
         };
         for instance in &instances {
-            let tags = Tags::of(instance);
-            let ours = instance.config.get(INSTALL_TAG) == Some(&engine.installation.id);
+            let tags = &instance.tags;
+            let ours = tags.install == engine.installation.id;
             if !ours || known.contains(&instance.name) || busy.contains(&tags.id) {
                 continue;
             }

@@ -135,7 +135,18 @@ impl Containarium {
         if self.inner.closing.is_cancelled() {
             return Err(Error::Stopping);
         }
-        let plan = plan.await?;
+        let plan = match plan.await {
+            Ok(plan) => plan,
+            Err(refused) => {
+                // Meanwhile the same request may have been begun, and even have ended.
+                if let Some(request) = request
+                    && let Some(known) = self.inner.store.begun_by(request, clock::now()).await?
+                {
+                    return Ok(begun(known));
+                }
+                return Err(refused);
+            }
+        };
         let mut op = op(&asked, plan);
         let this = self.clone();
         // Once it is written down it has a task, whether its caller still waits or not.

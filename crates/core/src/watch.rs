@@ -80,7 +80,7 @@ impl Containarium {
     pub(crate) async fn look_at_all(&self) -> Result<(), Incus> {
         let asked = Instant::now();
         let all = self.inner.engine.list().await?;
-        for (instance, was, is) in self.inner.inventory.replace(&all, asked) {
+        for (instance, was, is) in self.inner.inventory.replace(all, asked) {
             self.came_to_be(&instance, was, is, None);
         }
         self.inner.inventory.heard();

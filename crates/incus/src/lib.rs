@@ -29,6 +29,7 @@
 mod address;
 mod client;
 mod console;
+mod elements;
 mod envelope;
 mod error;
 mod events;

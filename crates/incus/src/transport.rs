@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
 use crate::address::Address;
+use crate::elements::Elements;
 use crate::error::{Error, Result};
 use crate::upload::Upload;
 
@@ -62,12 +63,30 @@ impl Reply {
 pub(crate) async fn send(engine: &Address, call: Call) -> Result<Reply> {
     let what = format!("{} {}", call.method, call.target);
     let after = call.deadline;
-    timeout(after, exchange(engine, call, &what))
+    timeout(after, exchange(engine, call, &what, None))
         .await
         .unwrap_or_else(|_| Err(Error::Timeout { what, after }))
 }
 
-async fn exchange(engine: &Address, call: Call, what: &str) -> Result<Reply> {
+/// What is given each element of a list.
+pub(crate) type Take<'a> = &'a mut (dyn FnMut(&[u8]) -> Result<()> + Send);
+
+/// The same for an answer that is a list: `take` is given each element as it arrives; what is left is
+/// the reply. The list may have any length.
+pub(crate) async fn send_for_each(engine: &Address, call: Call, take: Take<'_>) -> Result<Reply> {
+    let what = format!("{} {}", call.method, call.target);
+    let after = call.deadline;
+    timeout(after, exchange(engine, call, &what, Some(take)))
+        .await
+        .unwrap_or_else(|_| Err(Error::Timeout { what, after }))
+}
+
+async fn exchange(
+    engine: &Address,
+    call: Call,
+    what: &str,
+    take: Option<Take<'_>>,
+) -> Result<Reply> {
     let broken = |error: hyper::Error| Error::Protocol(format!("{what}: {}", chain(&error)));
 
     let mut request = http::Request::builder()
@@ -90,7 +109,10 @@ async fn exchange(engine: &Address, call: Call, what: &str) -> Result<Reply> {
     let mut talk = pin!(async {
         let reply = sender.send_request(request).await.map_err(broken)?;
         let (head, body) = reply.into_parts();
-        let body = read(body, call.limit, what).await?;
+        let body = match take {
+            Some(take) => read_for_each(body, take, what).await?,
+            None => read(body, call.limit, what).await?,
+        };
         Ok(Reply {
             status: head.status,
             headers: head.headers,
@@ -123,6 +145,17 @@ async fn read(mut body: Incoming, limit: Limit, what: &str) -> Result<Bytes> {
         }
     }
     Ok(kept.freeze())
+}
+
+async fn read_for_each(mut body: Incoming, take: Take<'_>, what: &str) -> Result<Bytes> {
+    let mut elements = Elements::default();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Error::Protocol(format!("{what}: {}", chain(&error))))?;
+        if let Ok(data) = frame.into_data() {
+            elements.push(&data, take)?;
+        }
+    }
+    Ok(elements.rest().into())
 }
 
 /// An error with its causes; hyper's own sentence leaves out the one that matters.

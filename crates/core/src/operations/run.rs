@@ -263,7 +263,8 @@ impl Run {
     pub(crate) fn say(&mut self, step: Step, doing: String, progress: Option<u8>) {
         if let Some(known) = self.op.steps.iter_mut().find(|known| known.step == step) {
             known.doing = Some(doing);
-            known.progress = progress;
+            // Its stages begin anew, the whole does not.
+            known.progress = known.progress.max(progress);
         }
         self.show();
     }

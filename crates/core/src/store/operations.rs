@@ -78,8 +78,10 @@ impl Op {
             .iter()
             .map(|step| match step.state {
                 StepState::Succeeded => 100,
-                StepState::Running => u32::from(step.progress.unwrap_or(0)),
-                StepState::Pending | StepState::Failed => 0,
+                StepState::Running | StepState::Failed => {
+                    u32::from(step.progress.unwrap_or(0).min(100))
+                }
+                StepState::Pending => 0,
             })
             .sum();
         let all = u32::try_from(self.steps.len()).unwrap_or(1).max(1);
