@@ -221,7 +221,10 @@ impl Held {
             return held(format!("its address {}", record.address), by);
         }
         if let Some(by) = self.uids.get(&record.uid_base) {
-            return held(format!("its range of user ids from {}", record.uid_base), by);
+            return held(
+                format!("its range of user ids from {}", record.uid_base),
+                by,
+            );
         }
         Ok(record)
     }

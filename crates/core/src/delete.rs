@@ -218,5 +218,6 @@ fn failed(run: &Run, record: &Record, step: Step, error: containarium_incus::Err
     if run.op().actor.as_str() != OURSELVES {
         run.core.disagree();
     }
-    run.core.failed_in("delete", record, step, error, String::new())
+    run.core
+        .failed_in("delete", record, step, error, String::new())
 }

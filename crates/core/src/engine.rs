@@ -201,7 +201,8 @@ impl Engine {
 
     /// Every instance of the project, in one call.
     pub(crate) async fn list(&self) -> Result<Vec<Listed>, Error> {
-        self.list_those(|instance| Some(Listed::of(&instance))).await
+        self.list_those(|instance| Some(Listed::of(&instance)))
+            .await
     }
 
     /// What `take` makes of every instance of the project, in one call.

@@ -5,12 +5,7 @@ use std::collections::HashSet;
 
 use containarium_contract::{EngineHealth, Leak, LeakList, ListLeaks};
 
-use crate::{
-    Containarium, Error, Principal,
-    admin::admin,
-    clock,
-    store::Phase,
-};
+use crate::{Containarium, Error, Principal, admin::admin, clock, store::Phase};
 
 impl Containarium {
     /// Everything that was left behind.

@@ -224,7 +224,7 @@ impl Containarium {
                 // A panic in it drops what the waiting look at; the reconciler gives it another
                 // task.
                 let _gone = Gone(&this, &id);
-                run.to_the_end().await
+                run.see_through().await
             };
             if !well {
                 // What it left is nobody's now.

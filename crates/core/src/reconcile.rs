@@ -147,7 +147,10 @@ impl Containarium {
             return Ok(None);
         };
         let unfinished = self.inner.store.unfinished().await?;
-        if unfinished.iter().any(|op| op.container.as_deref() == Some(id)) {
+        if unfinished
+            .iter()
+            .any(|op| op.container.as_deref() == Some(id))
+        {
             return Ok(None);
         }
         let record = self.inner.store.container_by_id(id);
@@ -197,7 +200,9 @@ impl Containarium {
 
     /// Removes what is left of a container that never was, or shall not be any more.
     async fn undo_by_id(&self, id: &str) -> Result<(), Error> {
-        let turn = self.turn_of(id, &[Phase::Creating, Phase::Deleting]).await?;
+        let turn = self
+            .turn_of(id, &[Phase::Creating, Phase::Deleting])
+            .await?;
         let Some((_claim, record)) = turn else {
             return Ok(());
         };

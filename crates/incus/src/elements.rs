@@ -68,7 +68,9 @@ impl Elements {
                 self.rest.push(b'0');
             }
             if self.element.len().max(self.rest.len()) > LONGEST {
-                return Err(Error::Protocol(format!("more than {LONGEST} bytes in one piece")));
+                return Err(Error::Protocol(format!(
+                    "more than {LONGEST} bytes in one piece"
+                )));
             }
         }
         Ok(())
@@ -102,7 +104,19 @@ mod tests {
 
     #[test]
     fn whatever_is_in_them_all_come_whole() {
-        let texts = ["", "a", "\"", "\\", "{[", "]}", ",", "\\\"}", "\n", "ä\u{1F600}", "[{\"a\":1}]"];
+        let texts = [
+            "",
+            "a",
+            "\"",
+            "\\",
+            "{[",
+            "]}",
+            ",",
+            "\\\"}",
+            "\n",
+            "ä\u{1F600}",
+            "[{\"a\":1}]",
+        ];
         let all: Vec<Value> = texts
             .iter()
             .map(|text| json!({"name": text, "config": {*text: [text, {"a": []}]}}))

@@ -203,8 +203,9 @@ impl Client {
         let call = self.call(Method::GET, &["instances"], &query, READ_ALL)?;
         let mut all = Vec::new();
         let mut each = |element: &[u8]| {
-            let listed: Listed = serde_json::from_slice(element)
-                .map_err(|error| Error::Protocol(format!("an instance of another shape: {error}")))?;
+            let listed: Listed = serde_json::from_slice(element).map_err(|error| {
+                Error::Protocol(format!("an instance of another shape: {error}"))
+            })?;
             all.extend(take(listed.into()));
             Ok(())
         };

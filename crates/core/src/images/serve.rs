@@ -209,11 +209,7 @@ impl Containarium {
                     } = progress;
                     let news = doing != told;
                     told.clone_from(&doing);
-                    run.say(
-                        step,
-                        doing,
-                        percent.and_then(|percent| u8::try_from(percent).ok()),
-                    );
+                    run.say(step, doing, percent);
                     if news {
                         // Those who listen to events hear of each stage, not of each percent.
                         run.note(|_| Ok(())).await?;

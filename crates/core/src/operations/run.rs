@@ -56,7 +56,7 @@ impl Run {
 
     /// Its work, in its turn, to its end or to where this daemon leaves it to the next. Whether it
     /// succeeded.
-    pub(super) async fn to_the_end(mut self) -> bool {
+    pub(super) async fn see_through(mut self) -> bool {
         let core = self.core.clone();
         let claim = tokio::select! {
             biased;

@@ -158,9 +158,10 @@ fn of_record(observed: &Observed<'_>, record: &Record) -> Option<Act> {
         }
         (Phase::Deleted, Behind::Nothing) => Some(Act::Forget(id())),
         (Phase::Deleted, Behind::Its(tags)) if tags.kept_until.is_none() => {
-            let taken = observed.records.iter().any(|other| {
-                other.phase != Phase::Deleted && other.username == record.username
-            });
+            let taken = observed
+                .records
+                .iter()
+                .any(|other| other.phase != Phase::Deleted && other.username == record.username);
             (!taken).then(|| Act::Restore(id()))
         }
         (Phase::Deleted, Behind::Its(_))

@@ -212,7 +212,10 @@ impl Model {
         assert_eq!(format!("c-{}", seen.tags.id), instance, "not ours to judge");
         let known = self.records.iter().find(|r| r.instance() == instance);
         match known.map(|record| record.phase) {
-            None => assert!(!seen.tags.ready, "{instance}: nobody knows it, it was ready"),
+            None => assert!(
+                !seen.tags.ready,
+                "{instance}: nobody knows it, it was ready"
+            ),
             Some(Phase::Ready) => panic!("{instance} is there for its users"),
             Some(Phase::Creating | Phase::Deleting) => {
                 assert!(!seen.tags.ready, "{instance}: undone, and was ready");
@@ -239,7 +242,10 @@ impl Model {
             Act::RemoveHalfMade(instance) => instance.strip_prefix("c-").map(str::to_owned),
         };
         if let Some(id) = id {
-            assert!(!self.busy.contains_key(&id), "{act:?}: it is being worked on");
+            assert!(
+                !self.busy.contains_key(&id),
+                "{act:?}: it is being worked on"
+            );
             assert!(
                 !matches!(act, Act::RemoveHalfMade(_)) && self.unfinished.is_empty()
                     || matches!(act, Act::RemoveHalfMade(_)),
