@@ -247,8 +247,7 @@ impl Model {
                 "{act:?}: it is being worked on"
             );
             assert!(
-                !matches!(act, Act::RemoveHalfMade(_)) && self.unfinished.is_empty()
-                    || matches!(act, Act::RemoveHalfMade(_)),
+                matches!(act, Act::RemoveHalfMade(_)) || self.unfinished.is_empty(),
                 "{act:?}: nobody knows yet what is being worked on"
             );
         }
