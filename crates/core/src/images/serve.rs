@@ -22,6 +22,8 @@ use crate::{
 
 /// How long a preparation may take.
 const PREPARING: Duration = Duration::from_secs(45 * 60);
+/// How long one who removes an image waits for a sweep.
+const SWEPT: Duration = Duration::from_secs(2);
 /// How long removing an image may take.
 const DELETING: Duration = Duration::from_secs(5 * 60);
 
@@ -334,10 +336,20 @@ pub(crate) async fn run_delete(run: &mut Run, image: ImageRef) -> Result<(), Err
     let engine = &core.inner.engine;
     run.begin(Step::Remove)?;
     {
-        let taken = core.inner.turn.try_take();
-        let Some(_turn) = taken.map_err(|e| plainly(Arc::new(e)))? else {
+        // A daemon that has just begun sweeps, which is over soon; what was promised waits for
+        // anything.
+        let patience = if run.is_resumed() { DELETING } else { SWEPT };
+        let taken = tokio::select! {
+            taken = tokio::time::timeout(patience, core.inner.turn.take()) => taken,
+            () = run.cancelled() => return Err(Error::Cancelled),
+            () = core.inner.closing.cancelled() => {
+                return Err(Error::Suspended(run.op().id.clone()));
+            }
+        };
+        let Ok(taken) = taken else {
             return Err(Error::ImagesBusy(image));
         };
+        let _turn = taken.map_err(|e| plainly(Arc::new(e)))?;
         let shelf = Shelf::look(&core.inner.bench.incus).await?;
         let prepared = [true, false].map(|docker| shelf.prepared(&image, docker));
         let all: Vec<_> = prepared
