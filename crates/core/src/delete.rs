@@ -110,7 +110,7 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
         run.settled(&instance).await?;
         let was = run.insist(|| engine.state(&instance)).await?;
         if was.is_some_and(|state| state != State::Stopped) {
-            let killed = run.insist(|| engine.kill(&instance)).await;
+            let killed = run.insist_on(&instance, || engine.kill(&instance)).await;
             killed.map_err(|e| failed(run, &record, Step::Stop, e))?;
             core.inner.inventory.set(&instance, State::Stopped);
         }
@@ -138,7 +138,7 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
         kept_until: Some(until),
         ..(*run.known_record()?).clone()
     };
-    match run.insist(|| engine.mark(&kept)).await {
+    match run.insist_on(&instance, || engine.mark(&kept)).await {
         Ok(()) => {}
         Err(e) if e.is_not_found() => {
             ending.done("deleted");

@@ -199,6 +199,15 @@ impl Engine {
         }
     }
 
+    /// What an instance says of itself; `None` where there is none.
+    pub(crate) async fn tags_of(&self, instance: &str) -> Result<Option<Tags>, Error> {
+        match self.incus.instance(instance).await {
+            Ok(found) => Ok(Some(Tags::of(&found.value))),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
     /// Every instance of the project, in one call.
     pub(crate) async fn list(&self) -> Result<Vec<Listed>, Error> {
         self.list_those(|instance| Some(Listed::of(&instance)))

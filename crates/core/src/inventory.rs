@@ -40,6 +40,8 @@ pub(crate) struct Seen {
     pub(crate) up_since: Option<Instant>,
     /// When this was seen.
     at: Instant,
+    /// When we last changed its tags, if we did.
+    tagged: Option<Instant>,
     pub(crate) tags: Tags,
 }
 
@@ -51,6 +53,7 @@ impl Seen {
             state: State::Stopped,
             login: Login::Unknown,
             up_since: None,
+            tagged: None,
             at: Instant::now(),
             tags,
         }
@@ -186,6 +189,12 @@ impl Inventory {
             }
             let Listed { name, state, tags } = instance;
             let old = before.remove(&name);
+            let tagged = old.as_ref().and_then(|old| old.tagged);
+            // What we have written since the listing was asked for is not in it.
+            let tags = match &old {
+                Some(newer) if tagged.is_some_and(|at| at >= asked) => newer.tags.clone(),
+                Some(_) | None => tags,
+            };
             let now = match old {
                 Some(newer) if newer.at >= asked => Seen { tags, ..newer },
                 old => {
@@ -199,6 +208,7 @@ impl Inventory {
                         login: same.map_or(Login::Unknown, |old| old.login),
                         up_since: old.as_ref().and_then(|old| old.up_since),
                         at: asked,
+                        tagged,
                         tags,
                     }
                 }
@@ -222,6 +232,7 @@ impl Inventory {
                 login: Login::Unknown,
                 up_since: (state == State::Running).then_some(now),
                 at: now,
+                tagged: None,
                 tags: Tags::default(),
             };
             seen.by_name.insert(instance.to_owned(), new);
@@ -252,6 +263,7 @@ impl Inventory {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = seen.by_name.get_mut(instance) {
             change(&mut known.tags);
+            known.tagged = Some(Instant::now());
         }
     }
 

@@ -87,7 +87,7 @@ impl Containarium {
         let (engine, instance) = (&self.inner.engine, record.instance());
         if state == Some(State::Frozen) {
             // Asked while frozen it never hears, and Incus then shows it as running for good.
-            let thawed = run.insist(|| engine.thaw(&instance)).await;
+            let thawed = run.insist_on(&instance, || engine.thaw(&instance)).await;
             thawed.map_err(|e| self.not_stopped(record, e))?;
         }
         let first = timeout.min(FIRST_TRY);
@@ -188,7 +188,7 @@ pub(crate) async fn bring_up(
     };
     let started = match run.insist(|| engine.state(&instance)).await? {
         Some(State::Running) => Ok(()),
-        Some(State::Frozen) => run.insist(|| engine.thaw(&instance)).await,
+        Some(State::Frozen) => run.insist_on(&instance, || engine.thaw(&instance)).await,
         None => return Err(Error::Lost(record.username.clone())),
         Some(
             State::Creating
@@ -198,7 +198,10 @@ pub(crate) async fn bring_up(
             | State::Error
             | State::Deleting
             | State::Deleted,
-        ) => run.insist(|| engine.start_or_running(&instance)).await,
+        ) => {
+            run.insist_on(&instance, || engine.start_or_running(&instance))
+                .await
+        }
     };
     if let Err(e) = started {
         let evidence = engine.evidence(&instance).await;
@@ -281,7 +284,7 @@ pub(crate) async fn run_stop(run: &mut Run, force: bool, timeout: u32) -> Result
     let ending = core.inner.tunnels.ending(&record);
     if state != Some(State::Stopped) {
         if force {
-            let killed = run.insist(|| engine.kill(&instance)).await;
+            let killed = run.insist_on(&instance, || engine.kill(&instance)).await;
             killed.map_err(|e| core.not_stopped(&record, e))?;
         } else {
             let timeout = Duration::from_secs(timeout.into());

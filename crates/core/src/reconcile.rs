@@ -172,6 +172,13 @@ impl Containarium {
         let Some((_claim, record)) = turn else {
             return Ok(());
         };
+        // The listing may be older than the delete that has just been done.
+        let Some(tags) = self.inner.engine.tags_of(&record.instance()).await? else {
+            return Ok(());
+        };
+        if tags.id != record.id || !tags.ready || tags.kept_until.is_some() {
+            return Ok(());
+        }
         let seen = self.inner.inventory.state(&record.instance());
         let running = seen.is_some_and(|(state, _)| state == State::Running);
         let (id, now) = (record.id.clone(), clock::now());

@@ -94,7 +94,7 @@ pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
     }
     let record = run.known_record()?;
     let instance = record.instance();
-    let marked = run.insist(|| engine.mark(&record)).await;
+    let marked = run.insist_on(&instance, || engine.mark(&record)).await;
     marked.map_err(|e| core.failed_in("undelete", &record, Step::Restore, e, String::new()))?;
     core.inner
         .inventory

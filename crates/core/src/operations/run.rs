@@ -370,6 +370,37 @@ impl Run {
         self.insist(|| core.inner.engine.settle(instance)).await
     }
 
+    /// The same for a change of an instance: one whose answer was cut off may still be under way, and
+    /// the engine then refuses the same again until it is over.
+    pub(crate) async fn insist_on<T, Fut>(
+        &mut self,
+        instance: &str,
+        mut ask: impl FnMut() -> Fut,
+    ) -> Result<T, containarium_incus::Error>
+    where
+        Fut: Future<Output = Result<T, containarium_incus::Error>>,
+    {
+        let core = self.core.clone();
+        loop {
+            let error = match ask().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let busy = matches!(error, containarium_incus::Error::Busy(_));
+            if away(&error) {
+                if self.engine_back(&Error::EngineSilent).await.is_err() {
+                    return Err(error);
+                }
+            } else if !busy || self.check().is_err() {
+                return Err(error);
+            }
+            self.insist(|| core.inner.engine.settle(instance)).await?;
+            if busy {
+                sleep_until(Instant::now() + PAUSE).await;
+            }
+        }
+    }
+
     /// Does `ask` until the engine has said something about it.
     pub(crate) async fn insist<T, Fut>(
         &mut self,
