@@ -1,7 +1,7 @@
 # A thin veneer: each target calls one script, which says what it does.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down purge test test-unit test-live bench build build-mcp build-mcp-linux install install-mcp uninstall
+.PHONY: help up down purge test test-unit test-live chaos bench build build-mcp build-mcp-linux install install-mcp uninstall
 
 # rustup's cargo before the distribution's, which may be years older.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -28,6 +28,9 @@ test-unit: ## the tests that need no Incus and no root
 
 test-live: ## the live suite, on a private Incus beside the machine's own
 	@scripts/test live
+
+chaos: ## random faults and kills for MINUTES (5) on ENGINE (sim, incus), SEED to repeat one; fails if anything leaks or is lost
+	@scripts/chaos
 
 bench: ## how long from a create to a login, against raw Incus in the same run; needs `make up` and root
 	@scripts/bench

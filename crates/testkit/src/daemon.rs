@@ -283,7 +283,7 @@ impl TestDaemon {
 }
 
 /// A fresh copy of the store that `init` left.
-fn copy(bed: &Bed) -> TempDir {
+pub(crate) fn copy(bed: &Bed) -> TempDir {
     let state = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(&bed.state).unwrap() {
         let file = file.unwrap();

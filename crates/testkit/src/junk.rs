@@ -23,6 +23,11 @@ impl Junk {
         Self(seed)
     }
 
+    /// From this seed.
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// SplitMix64: a few lines, and good enough for tests.
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -9,6 +9,7 @@
 
 mod answer;
 mod bed;
+pub mod chaos;
 mod daemon;
 mod engine;
 mod image_server;

@@ -1,0 +1,25 @@
+//! Random deeds, faults and kills, for a short while; `make chaos` does it for as long as one likes.
+
+use std::time::Duration;
+
+use containarium_testkit::chaos::{Life, Settings, Under, run};
+
+use crate::program;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_left_behind_by_random_kills() {
+    let under = Under::sim(140).await;
+    let mut life = Life::new(program(), &under);
+    let settings = Settings {
+        seed: 5,
+        time: Duration::from_secs(40),
+        kills: 25,
+        names: 5,
+    };
+    let tally = run(&under, &mut life, settings, |_| ()).await;
+    println!("{tally}");
+    if !tally.is_good() {
+        panic!("{:#?}; logs in {}", tally, life.keep_logs().display());
+    }
+    assert!(tally.rounds >= 3 && tally.created >= 3, "{tally}");
+}
