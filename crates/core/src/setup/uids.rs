@@ -181,7 +181,11 @@ mod tests {
             ("volatile.idmap.base", "5"),
         ];
         assert_eq!(isolated(&instance(&found)), Some(5..65541));
-        assert_eq!(isolated(&instance(&[("volatile.idmap.base", "5")])), None);
+        // Isolated by a profile.
+        let by_profile = [("volatile.idmap.base", "5")];
+        assert_eq!(isolated(&instance(&by_profile)), Some(5..65541));
+        let shared = [("volatile.idmap.base", "0")];
+        assert_eq!(isolated(&instance(&shared)), None);
         let (first, ranges) = window(ROOT, std::slice::from_ref(&there)).unwrap();
         assert!(!overlap(&ids(first, ranges), &there));
     }
