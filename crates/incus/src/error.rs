@@ -128,6 +128,11 @@ impl Error {
         matches!(self, Error::NotFound(_))
     }
 
+    /// Whether it is an instance's own quota that leaves no space, not the pool.
+    pub fn is_quota(&self) -> bool {
+        matches!(self, Error::NoSpace(text) if text.to_lowercase().contains(QUOTA))
+    }
+
     /// What a refusal that came at once means.
     pub(crate) fn refused(code: u16, text: String) -> Self {
         match meaning(code, &text) {
@@ -146,6 +151,8 @@ impl Error {
 }
 
 type Make = fn(String) -> Error;
+
+const QUOTA: &str = "disk quota exceeded";
 
 /// Parts of Incus's sentences, in lower case, and what they mean; the first that fits wins.
 const TEXTS: &[(&str, Make)] = &[
@@ -175,7 +182,7 @@ const TEXTS: &[(&str, Make)] = &[
     ("requested image couldn't be found", Error::NotFound),
     // With code 500 where its space is asked.
     ("storage pool not found", Error::NotFound),
-    ("disk quota exceeded", Error::NoSpace),
+    (QUOTA, Error::NoSpace),
     ("no space left on device", Error::NoSpace),
 ];
 
@@ -274,6 +281,13 @@ mod tests {
         let other = text.replace("Not a Btrfs subvolume", "Input/output error");
         let error = Error::operation_failed(500, other);
         assert_eq!(error.directory_in_the_way(), None);
+    }
+
+    #[test]
+    fn a_full_quota_is_told_from_a_full_pool() {
+        let full = |text: &str| Error::operation_failed(500, text.to_owned());
+        assert!(full("Failed to write backup.yaml: disk quota exceeded").is_quota());
+        assert!(!full("write backup.yaml: no space left on device").is_quota());
     }
 
     #[test]

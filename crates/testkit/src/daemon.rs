@@ -104,6 +104,11 @@ impl TestDaemon {
 
     /// Stops it gracefully, and starts another one on the same store.
     pub async fn restarted(self) -> Self {
+        self.restarted_after(async || {}).await
+    }
+
+    /// The same, with something that happens while there is none.
+    pub async fn restarted_after(self, meanwhile: impl AsyncFnOnce()) -> Self {
         let Self {
             state,
             engine,
@@ -114,6 +119,7 @@ impl TestDaemon {
         } = self;
         stop.cancel();
         serving.await.unwrap();
+        meanwhile().await;
         Self::started(state, engine, [127, 0, 0, 1].into(), remotes).await
     }
 
