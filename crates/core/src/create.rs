@@ -367,10 +367,10 @@ async fn build(run: &mut Run, record: &Record, notes: Vec<String>) -> Result<(),
     run.passed(Step::Boot);
     run.begin_anyway(Step::Commit);
     let created = core.created(&record, run.took(), notes);
-    let id = record.id.clone();
     run.succeed(&created, move |tx| {
-        tx.set_phase(&id, Phase::Ready, now)?;
-        tx.set_running(&id, true)
+        tx.set_phase(&record.id, Phase::Ready, now)?;
+        tx.set_running(&record.id, true)?;
+        tx.tell_state(&record, State::Running, None)
     })
     .await
 }

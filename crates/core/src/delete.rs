@@ -163,9 +163,12 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
         container_name: name,
         deleted_until: Some(clock::rfc3339_of(until)),
     };
-    let (id, now) = (record.id.clone(), clock::now());
-    run.succeed(&answer, move |tx| tx.keep(&id, until, now))
-        .await
+    let told = answer.message.clone();
+    run.succeed(&answer, move |tx| {
+        tx.keep(&record.id, until, clock::now())?;
+        tx.tell_state(&record, State::Deleted, Some(told))
+    })
+    .await
 }
 
 /// Removes its instance, however often that takes.
@@ -188,8 +191,12 @@ async fn gone(run: &mut Run) -> Result<(), Error> {
         deleted_until: None,
     };
     run.begin_anyway(Step::Commit);
+    let told = answer.message.clone();
     run.succeed(&answer, move |tx| match record {
-        Some(record) => tx.forget(&record.id),
+        Some(record) => {
+            tx.forget(&record.id)?;
+            tx.tell_state(&record, State::Deleted, Some(told))
+        }
         None => Ok(()),
     })
     .await

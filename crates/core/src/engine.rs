@@ -3,10 +3,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use containarium_contract::State;
+use containarium_contract::{ByteSize, State};
 use containarium_incus::{
     Client, Devices, Error, EventType, Events, Instance, InstancePatch, InstancePost,
     InstanceState, PoolSpace, Resources, Server, Source, StateChange, StatusCode, StorageVolume,
@@ -66,6 +66,8 @@ pub(crate) struct Engine {
 pub(crate) struct Listed {
     pub(crate) name: String,
     pub(crate) state: State,
+    /// When it was last started.
+    pub(crate) started: String,
     pub(crate) tags: Tags,
 }
 
@@ -74,6 +76,7 @@ impl Listed {
         Self {
             name: instance.name.clone(),
             state: state(instance.status_code),
+            started: instance.last_used_at.clone(),
             tags: Tags::of(instance),
         }
     }
@@ -206,6 +209,48 @@ impl Engine {
             Err(Error::NotFound(_)) => Ok(None),
             Err(other) => Err(other),
         }
+    }
+
+    /// When Incus last started an instance.
+    pub(crate) async fn last_start(&self, instance: &str) -> Option<SystemTime> {
+        let found = self.incus.instance(instance).await.ok()?;
+        humantime::parse_rfc3339_weak(&found.value.last_used_at).ok()
+    }
+
+    /// How large an instance's disk may become, bytes.
+    pub(crate) async fn disk(&self, instance: &str) -> Result<Option<u64>, Error> {
+        let devices = self.incus.instance(instance).await?.value.devices;
+        let size = devices.get("root").and_then(|root| root.get("size"));
+        Ok(size
+            .and_then(|size| size.parse::<ByteSize>().ok())
+            .map(|size| size.bytes()))
+    }
+
+    /// What an instance's disk holds beyond what it shares with its image, bytes.
+    pub(crate) async fn disk_usage(&self, instance: &str) -> Result<Option<u64>, Error> {
+        let state = self.incus.instance_state(instance).await?;
+        Ok(state.disk.get("root").map(|disk| disk.usage))
+    }
+
+    /// Sets how large an instance's disk may become, and its [`Tags::roomy`].
+    pub(crate) async fn set_disk(
+        &self,
+        instance: &str,
+        size: u64,
+        roomy: Option<u64>,
+    ) -> Result<(), Error> {
+        let mut devices = self.incus.instance(instance).await?.value.devices;
+        devices.retain(|name, _| name == "root");
+        if let Some(root) = devices.get_mut("root") {
+            root.insert("size".to_owned(), size.to_string());
+        }
+        let roomy = roomy.map(|roomy| roomy.to_string()).unwrap_or_default();
+        let patch = InstancePatch {
+            config: BTreeMap::from([(tags::ROOMY.to_owned(), roomy)]),
+            devices,
+            ..InstancePatch::default()
+        };
+        self.incus.patch_instance(instance, &patch).await
     }
 
     /// Every instance of the project, in one call.

@@ -101,6 +101,19 @@ pub enum Error {
     /// The storage is full. Incus's own sentence names paths of the host: it is for the log.
     #[error("no space is left: the containers' storage, or this container's own disk, is full")]
     NoSpace(#[source] containarium_incus::Error),
+    /// A container's own disk is full, however often it was given more.
+    #[error(
+        "the disk of {} is full: it has its {disk} and {more} more, which it was given for earlier starts",
+        .username.container_name()
+    )]
+    DiskFull {
+        /// The container.
+        username: Username,
+        /// What was asked for.
+        disk: ByteSize,
+        /// What it got beyond that.
+        more: ByteSize,
+    },
     /// The engine does not answer.
     #[error("Incus does not answer")]
     EngineAway(#[source] containarium_incus::Error),

@@ -2,10 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use containarium_contract::{Event, Exit, ExitReason, State};
+use containarium_contract::{Exit, ExitReason, State};
 use tokio::time::Instant;
 
-use crate::{Containarium, Record, clock, kernel_log, store::Phase};
+use crate::{
+    Containarium, Record, clock,
+    kernel_log::{self, Init},
+    store::Phase,
+};
 
 /// A container that ends within this time of its start has not really started.
 const TRIAL: Duration = Duration::from_secs(10);
@@ -39,9 +43,40 @@ impl Containarium {
         if record.phase != Phase::Ready || !record.running {
             return;
         }
+        // One that somebody stopped has nothing wrong with it.
+        let young = witness.requestor.is_none() && self.started_within(&record, began);
+        let exit = self.how_it_ended(&record, witness).await;
+        let detail = exit.detail.clone();
+        let fault = young.then(|| format!("{detail}, within {} s of its start", TRIAL.as_secs()));
+        let state = if young { State::Error } else { State::Stopped };
+        let told = fault.clone().unwrap_or(detail);
+        tracing::info!(username = %record.username, reason = ?exit.reason, "a container stopped");
+        let noted = self.inner.store.write(move |tx| {
+            tx.set_exit(&record.id, &exit, fault.as_deref())?;
+            tx.tell_state(&record, state, Some(told))
+        });
+        if let Err(error) = noted.await {
+            tracing::error!(%error, "how a container stopped is not noted");
+        }
+    }
+
+    /// How a container that is stopped now has ended.
+    pub(crate) async fn how_it_ended(&self, record: &Record, witness: Witness) -> Exit {
+        let instance = record.instance();
         let name = record.username.container_name();
         let console = self.inner.engine.evidence(&instance).await;
-        let killed = kernel_log::killed_for_memory(&instance).await;
+        let began = self.inner.engine.last_start(&instance).await;
+        let killed = match began.and_then(|began| began.elapsed().ok()) {
+            Some(began) => {
+                kernel_log::killed_for_memory(Init {
+                    instance,
+                    uid: record.uid_base,
+                    began,
+                })
+                .await
+            }
+            None => false,
+        };
         let limit = &record.spec.resources.memory;
         let (reason, detail) = match &witness.requestor {
             Some(who) => (
@@ -65,32 +100,13 @@ impl Containarium {
                 format!("{name} stopped while Containarium was not looking"),
             ),
         };
-        let young = self.started_within(&record, began);
-        let at = clock::rfc3339(clock::now_ms());
-        let exit = Exit {
-            at: at.clone(),
+        Exit {
+            at: clock::rfc3339(clock::now_ms()),
             reason,
-            detail: detail.clone(),
+            detail,
             actor: witness.requestor,
             operation: None,
             console: Some(console).filter(|text| !text.is_empty()),
-        };
-        let fault = young.then(|| format!("{detail}, within {} s of its start", TRIAL.as_secs()));
-        let state = if young { State::Error } else { State::Stopped };
-        let event = Event::Container {
-            username: record.username.clone(),
-            state,
-            detail: Some(detail),
-            at,
-        };
-        tracing::info!(username = %record.username, reason = ?exit.reason, "a container stopped");
-        let noted = self.inner.store.write(move |tx| {
-            tx.set_exit(&record.id, &exit, fault.as_deref())?;
-            let target = record.username.as_str();
-            tx.tell(target, Some(&record.owner), &event, clock::now())
-        });
-        if let Err(error) = noted.await {
-            tracing::error!(%error, "how a container stopped is not noted");
         }
     }
 

@@ -83,6 +83,7 @@ fn sentence(error: &Error) -> String {
         | Error::TunnelsTaken(_)
         | Error::Exhausted
         | Error::NoSpace(_)
+        | Error::DiskFull { .. }
         | Error::EngineAway(_)
         | Error::EngineSilent
         | Error::Stopping
@@ -242,6 +243,7 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
             Some(Hint::ClearKeys(username.clone())),
         ),
         Error::Exhausted | Error::NoSpace(_) => (Reason::InsufficientStorage, Some(Hint::List)),
+        Error::DiskFull { .. } => (Reason::InsufficientStorage, None),
         Error::EngineAway(_) => (Reason::EngineUnavailable, Some(Hint::CheckEngine)),
         Error::StillRunning { username, .. } => (
             Reason::DeadlineExceeded,

@@ -38,6 +38,12 @@ pub(crate) struct Seen {
     pub(crate) login: Login,
     /// When it last began to run, if that was seen.
     pub(crate) up_since: Option<Instant>,
+    /// When Incus last started it, in Incus's words; empty where that is not known.
+    started: String,
+    /// Its init on this host, if that is known.
+    pid: Option<u64>,
+    /// Whether somebody is trying if a login works after all.
+    doubted: bool,
     /// When this was seen.
     at: Instant,
     /// When we last changed its tags, if we did.
@@ -54,9 +60,19 @@ impl Seen {
             login: Login::Unknown,
             up_since: None,
             tagged: None,
+            started: String::new(),
+            pid: None,
+            doubted: false,
             at: Instant::now(),
             tags,
         }
+    }
+
+    /// It runs since then, and what was known of an earlier run is not so any more.
+    fn began(&mut self, now: Instant) {
+        self.up_since = Some(now);
+        self.started = String::new();
+        self.pid = None;
     }
 }
 
@@ -187,7 +203,12 @@ impl Inventory {
             if gone.contains_key(&instance.name) {
                 continue;
             }
-            let Listed { name, state, tags } = instance;
+            let Listed {
+                name,
+                state,
+                started,
+                tags,
+            } = instance;
             let old = before.remove(&name);
             let tagged = old.as_ref().and_then(|old| old.tagged);
             // What we have written since the listing was asked for is not in it.
@@ -198,15 +219,31 @@ impl Inventory {
             let now = match old {
                 Some(newer) if newer.at >= asked => Seen { tags, ..newer },
                 old => {
-                    let was = old.as_ref().map(|old| old.state);
+                    // It was down and is up again, and nobody was told.
+                    let again = old.as_ref().is_some_and(|old| {
+                        old.state == State::Running
+                            && !old.started.is_empty()
+                            && old.started != started
+                    });
+                    let was = old.as_ref().map(|old| match again {
+                        true => State::Stopped,
+                        false => old.state,
+                    });
                     if was != Some(state) {
                         changed.push((name.clone(), was, state));
                     }
-                    let same = old.as_ref().filter(|old| old.state == state);
+                    let same = old.as_ref().filter(|_| was == Some(state));
+                    let began = was.is_some() && was != Some(state) && state == State::Running;
                     Seen {
                         state,
                         login: same.map_or(Login::Unknown, |old| old.login),
-                        up_since: old.as_ref().and_then(|old| old.up_since),
+                        up_since: match began && was != Some(State::Frozen) {
+                            true => Some(asked),
+                            false => old.as_ref().and_then(|old| old.up_since),
+                        },
+                        started,
+                        pid: same.and_then(|old| old.pid),
+                        doubted: old.as_ref().is_some_and(|old| old.doubted),
                         at: asked,
                         tagged,
                         tags,
@@ -231,6 +268,9 @@ impl Inventory {
                 state,
                 login: Login::Unknown,
                 up_since: (state == State::Running).then_some(now),
+                started: String::new(),
+                pid: None,
+                doubted: false,
                 at: now,
                 tagged: None,
                 tags: Tags::default(),
@@ -244,10 +284,49 @@ impl Inventory {
             known.state = state;
             known.login = Login::Unknown;
             if state == State::Running && was != State::Frozen {
-                known.up_since = Some(now);
+                known.began(now);
             }
         }
         Some(was)
+    }
+
+    /// An instance was down, and is up again.
+    pub(crate) fn restarted(&self, instance: &str) {
+        self.set(instance, State::Running);
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = seen.by_name.get_mut(instance) {
+            known.login = Login::Unknown;
+            known.began(Instant::now());
+        }
+    }
+
+    /// The init of an instance that runs, as the engine tells it.
+    pub(crate) fn set_pid(&self, instance: &str, pid: u64) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = seen.by_name.get_mut(instance) {
+            known.pid = (pid > 0 && known.state == State::Running).then_some(pid);
+        }
+    }
+
+    /// Claims the try whether a login works; false where somebody has it.
+    pub(crate) fn begin_doubt(&self, instance: &str) -> bool {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let known = seen.by_name.get_mut(instance);
+        known.is_some_and(|known| !std::mem::replace(&mut known.doubted, true))
+    }
+
+    /// Gives it back.
+    pub(crate) fn end_doubt(&self, instance: &str) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = seen.by_name.get_mut(instance) {
+            known.doubted = false;
+        }
+    }
+
+    /// Its init on this host, where it is known.
+    pub(crate) fn pid(&self, instance: &str) -> Option<u64> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.by_name.get(instance)?.pid
     }
 
     /// Whether a login to an instance that runs works.
@@ -292,6 +371,12 @@ impl Inventory {
     pub(crate) fn up_since(&self, instance: &str) -> Option<Instant> {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
         seen.by_name.get(instance)?.up_since
+    }
+
+    /// Its [`Tags::roomy`].
+    pub(crate) fn roomy(&self, instance: &str) -> Option<u64> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.by_name.get(instance)?.tags.roomy
     }
 
     /// All of them, by name.

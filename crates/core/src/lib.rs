@@ -30,6 +30,7 @@ mod purge;
 mod quota_counting;
 mod read;
 mod reconcile;
+mod room;
 mod samples;
 pub mod secret;
 pub mod setup;

@@ -217,6 +217,7 @@ impl Containarium {
         if !self.inner.operations.put(id.clone(), live) {
             return;
         }
+        let container = op.container.clone();
         let run = Run::of(self.clone(), (*op).clone(), sender, cancel);
         let this = self.clone();
         self.inner.tasks.spawn(async move {
@@ -229,6 +230,9 @@ impl Containarium {
             if !well {
                 // What it left is nobody's now.
                 this.disagree();
+            }
+            if let Some(container) = container {
+                this.catch_up(&container);
             }
         });
     }

@@ -2,14 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use containarium_contract::{ContainerChanged, Effect, Exit, StartContainer, State, StopContainer};
+use containarium_contract::{
+    ContainerChanged, Effect, Exit, ExitReason, StartContainer, State, StopContainer,
+};
 
 use crate::{
     Asked, Begun, Containarium, Error, Record, clock,
     delete::requested,
+    exit::Witness,
     inventory::Login,
     operations::{Plan, Run},
+    room,
     step::Step,
+    watch::no_login,
     work::Work,
 };
 
@@ -156,28 +161,31 @@ pub(crate) async fn run_start(run: &mut Run) -> Result<(), Error> {
             run,
             &record,
             State::Running,
+            false,
             format!("{name} is running already."),
             None,
         )
         .await;
     }
-    bring_up(run, "start", &record).await?;
+    let grown = bring_up(run, "start", &record).await?;
     conclude(
         run,
         &record,
         State::Running,
-        format!("{name} is running."),
+        true,
+        format!("{name} is running.{grown}"),
         None,
     )
     .await
 }
 
-/// Starts or thaws it, whatever it is doing, and waits until a login works.
+/// Starts or thaws it, whatever it is doing, and waits until a login works. What had to be done for it
+/// besides, as a sentence behind a space, or nothing.
 pub(crate) async fn bring_up(
     run: &mut Run,
     what: &'static str,
     record: &Record,
-) -> Result<(), Error> {
+) -> Result<String, Error> {
     let core = run.core.clone();
     let (engine, instance) = (&core.inner.engine, record.instance());
     run.begin(Step::Start)?;
@@ -186,7 +194,12 @@ pub(crate) async fn bring_up(
         turn = core.inner.starts.acquire() => turn,
         () = run.cancelled() => return Err(Error::Cancelled),
     };
-    let started = match run.insist(|| engine.state(&instance)).await? {
+    // That it cannot be taken back now keeps nobody from starting.
+    if let Err(error) = core.take_back_room(record).await {
+        tracing::debug!(%error, "room is not taken back yet");
+    }
+    let mut grown = String::new();
+    let mut started = match run.insist(|| engine.state(&instance)).await? {
         Some(State::Running) => Ok(()),
         Some(State::Frozen) => run.insist_on(&instance, || engine.thaw(&instance)).await,
         None => return Err(Error::Lost(record.username.clone())),
@@ -203,6 +216,14 @@ pub(crate) async fn bring_up(
                 .await
         }
     };
+    if started
+        .as_ref()
+        .is_err_and(containarium_incus::Error::is_quota)
+    {
+        // Incus writes into the container's own disk before it starts it.
+        grown = room::made(run, record).await?;
+        started = run.insist(|| engine.start_or_running(&instance)).await;
+    }
     if let Err(e) = started {
         let evidence = engine.evidence(&instance).await;
         return Err(core.failed_in(what, record, Step::Start, e, evidence));
@@ -218,7 +239,7 @@ pub(crate) async fn bring_up(
     core.inner.inventory.set_login(&instance, Login::Works);
     run.passed(Step::Boot);
     core.sample(record);
-    Ok(())
+    Ok(grown)
 }
 
 /// What is so where a container was started and is not up: one that nobody wants any more is
@@ -234,24 +255,37 @@ async fn not_up(run: &mut Run, record: &Record, error: Error) -> Error {
                 core.inner.inventory.set(&instance, State::Stopped);
             }
         }
-        Error::Step { why, evidence, .. } => {
+        Error::Step { why, .. } => {
             let died = core.inner.engine.state(&instance).await.ok().flatten();
             if died == Some(State::Stopped) {
                 core.inner.inventory.set(&instance, State::Stopped);
-                let exit = Exit {
-                    detail: format!("{}: {why}", record.username.container_name()),
-                    reason: containarium_contract::ExitReason::Guest,
-                    actor: None,
-                    console: Some(evidence.clone()).filter(|text| !text.is_empty()),
-                    ..requested(run, record, "started")
+                let witness = Witness {
+                    requestor: None,
+                    seen: true,
                 };
-                let (id, fault) = (record.id.clone(), exit.detail.clone());
-                let noted = run.note(move |tx| tx.set_exit(&id, &exit, Some(&fault)));
+                let mut exit = core.how_it_ended(record, witness).await;
+                if exit.reason == ExitReason::Guest {
+                    exit.detail = format!("{}: {why}", record.username.container_name());
+                }
+                exit.operation = Some(run.op().id.clone());
+                let (record, fault) = (record.clone(), exit.detail.clone());
+                let noted = run.note(move |tx| {
+                    tx.set_exit(&record.id, &exit, Some(&fault))?;
+                    tx.tell_state(&record, State::Error, Some(fault))
+                });
                 if let Err(e) = noted.await {
                     tracing::error!(error = %e, "how a container died is not noted");
                 }
             } else {
                 core.inner.inventory.set_login(&instance, Login::Silent);
+                let (record, detail) = (record.clone(), no_login(record));
+                let noted = run.note(move |tx| {
+                    tx.set_running(&record.id, true)?;
+                    tx.tell_state(&record, State::Error, Some(detail))
+                });
+                if let Err(e) = noted.await {
+                    tracing::error!(error = %e, "that no login works is not noted");
+                }
             }
         }
         _ => {}
@@ -275,6 +309,7 @@ pub(crate) async fn run_stop(run: &mut Run, force: bool, timeout: u32) -> Result
             run,
             &record,
             State::Stopped,
+            false,
             format!("{name} is stopped already."),
             None,
         )
@@ -299,6 +334,7 @@ pub(crate) async fn run_stop(run: &mut Run, force: bool, timeout: u32) -> Result
         run,
         &record,
         State::Stopped,
+        true,
         format!("{name} is stopped."),
         Some(exit),
     )
@@ -309,6 +345,7 @@ async fn conclude(
     run: &mut Run,
     record: &Record,
     state: State,
+    changed: bool,
     message: String,
     exit: Option<Exit>,
 ) -> Result<(), Error> {
@@ -323,16 +360,20 @@ async fn conclude(
         ..record.clone()
     };
     let answer = core.changed(&shown, state, message);
-    let id = record.id.clone();
+    let detail = exit.as_ref().map(|exit| exit.detail.clone());
     run.succeed(&answer, move |tx| {
+        let id = &shown.id;
         match exit {
-            Some(exit) => tx.set_exit(&id, &exit, None)?,
+            Some(exit) => tx.set_exit(id, &exit, None)?,
             None => {
-                tx.set_running(&id, state == State::Running)?;
-                tx.set_fault(&id, None)?;
+                tx.set_running(id, state == State::Running)?;
+                tx.set_fault(id, None)?;
             }
         }
-        tx.touch(&id, now)
+        if changed {
+            tx.tell_state(&shown, state, detail)?;
+        }
+        tx.touch(id, now)
     })
     .await
 }

@@ -88,6 +88,10 @@ impl Containarium {
                 all = false;
             }
         }
+        self.take_back_rooms().await;
+        for record in records.iter().filter(|record| record.phase == Phase::Ready) {
+            self.look_at_login(record).await;
+        }
         let there = |id: &str| self.inner.store.container_by_id(id).is_some();
         self.inner.samples.retain(there);
         self.inner.store.prune(now).await?;

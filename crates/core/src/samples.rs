@@ -95,8 +95,12 @@ impl Containarium {
         self.inner.tasks.spawn(async move {
             let usage = this.inner.engine.usage(&record.instance()).await;
             let usage = usage.ok().flatten();
+            if let Some((_, usage)) = &usage {
+                this.inner.inventory.set_pid(&record.instance(), usage.pid);
+            }
             let sample = usage.map(|(_, usage)| metrics(&record, &usage));
             this.inner.samples.put(&record.id, sample);
+            this.look_at_login(&record).await;
         });
     }
 }

@@ -25,6 +25,8 @@ use crate::{Containarium, Error, Principal, Record};
 const TUNNELS: usize = 512;
 /// Tunnels into one container at a time, so that nobody takes them all.
 const TUNNELS_OF_ONE: usize = 128;
+/// Where its sshd listens.
+const SSH: u16 = 22;
 /// How long a container may take to answer a dial.
 const DIAL: Duration = Duration::from_secs(5);
 /// A container that runs answers within a millisecond; one that does not is asked about after this.
@@ -252,6 +254,9 @@ impl Containarium {
                 Err(Error::NotRunning(record.username.clone()))
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                if port.get() == SSH {
+                    self.doubt(record);
+                }
                 Err(Error::NoListener {
                     username: record.username.clone(),
                     port,

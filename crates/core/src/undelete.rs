@@ -101,10 +101,10 @@ pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
         .set_tags(&instance, |tags| tags.kept_until = None);
     let name = record.username.container_name();
     let (state, message) = if start {
-        crate::power::bring_up(run, "undelete", &record).await?;
+        let grown = crate::power::bring_up(run, "undelete", &record).await?;
         (
             State::Running,
-            format!("{name} is back, and running as it was."),
+            format!("{name} is back, and running as it was.{grown}"),
         )
     } else {
         (
@@ -114,9 +114,11 @@ pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
     };
     run.begin_anyway(Step::Commit);
     let answer = core.changed(&record, state, message);
-    let id = record.id.clone();
-    run.succeed(&answer, move |tx| tx.set_running(&id, start))
-        .await
+    run.succeed(&answer, move |tx| {
+        tx.set_running(&record.id, start)?;
+        tx.tell_state(&record, state, None)
+    })
+    .await
 }
 
 fn nothing_deleted(run: &Run) -> Error {

@@ -6,19 +6,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use containarium_contract::{Event, State};
+use containarium_contract::State;
 use containarium_incus::{Error as Incus, Events, Happened, Lifecycle};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    Containarium, Error, Record, clock, create::BOOT, exit::Witness, inventory::Login, login,
-    store::Phase,
+    Containarium, Error, Record, create::BOOT, exit::Witness, inventory::Login, login, store::Phase,
 };
 
 /// Between two tries to reach the engine, at first and at the most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How long the engine may take to a sign of life when it is looked at.
+/// How long the engine may take to a sign of life when it is looked at; and between two looks whether
+/// one that boots still runs.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long an sshd that was known to speak, or not to, may take to be heard.
+const DOUBT: Duration = Duration::from_secs(3);
 
 impl Containarium {
     /// Listens to the engine until the daemon stops.
@@ -133,7 +135,13 @@ impl Containarium {
     /// Takes what the engine told as so. It is a hint: the next listing is the truth.
     fn note(&self, told: Lifecycle) {
         let state = match told.action.as_str() {
-            "instance-started" | "instance-restarted" | "instance-resumed" => State::Running,
+            "instance-started" | "instance-resumed" => State::Running,
+            // All that is told of a restart, from inside too; it boots from now on.
+            "instance-restarted" => {
+                self.inner.inventory.restarted(&told.name);
+                self.came_to_be(&told.name, Some(State::Stopped), State::Running, None);
+                return;
+            }
             "instance-shutdown" | "instance-stopped" => State::Stopped,
             "instance-paused" => State::Frozen,
             "instance-deleted" => {
@@ -179,8 +187,7 @@ impl Containarium {
         self.inner.tasks.spawn(async move {
             let lost = Error::Lost(record.username.clone()).to_string();
             tracing::warn!(username = %record.username, "the engine has lost a container");
-            this.tell_state(&record, State::Error, Some(lost), false)
-                .await;
+            this.tell_state(&record, State::Error, Some(lost)).await;
         });
     }
 
@@ -198,9 +205,17 @@ impl Containarium {
         let this = self.clone();
         match is {
             State::Running => {
+                // A frozen one that goes on has not booted.
+                let booted = was.is_some_and(|was| was != State::Frozen);
+                let news = was.is_some() || !record.running;
                 self.inner
                     .tasks
-                    .spawn(async move { this.came_up(record).await });
+                    .spawn(async move { this.came_up(record, booted, news).await });
+            }
+            State::Frozen if was.is_some() => {
+                self.inner
+                    .tasks
+                    .spawn(async move { this.tell_state(&record, State::Frozen, None).await });
             }
             State::Stopped if record.running => {
                 let began = Instant::now();
@@ -231,54 +246,126 @@ impl Containarium {
         }
     }
 
-    /// A container that runs is there for its users once its sshd speaks.
-    async fn came_up(&self, record: Arc<Record>) {
-        let sshd = self.inner.engine.installation.at(record.address, 22);
+    /// Follows up what happened to a container while an operation worked on it.
+    pub(crate) fn catch_up(&self, id: &str) {
+        let Some(record) = self.inner.store.container_by_id(id) else {
+            return;
+        };
+        let instance = record.instance();
+        match self.inner.inventory.state(&instance) {
+            // Somebody has looked.
+            Some((State::Running, Login::Works | Login::Silent)) | None => {}
+            Some((is, Login::Unknown | Login::Works | Login::Silent)) => {
+                self.came_to_be(&instance, Some(is), is, None);
+            }
+        }
+    }
+
+    /// A container that runs is there for its users once its sshd speaks. Whether it has just `booted`,
+    /// and whether that it runs is `news`.
+    async fn came_up(&self, record: Arc<Record>, booted: bool, news: bool) {
         let inventory = &self.inner.inventory;
         let instance = record.instance();
-        let spoke = tokio::select! {
-            spoke = login::banner(sshd, Instant::now() + BOOT) => spoke,
-            () = self.inner.closing.cancelled() => return,
+        let began = inventory.up_since(&instance);
+        if booted {
+            self.tell_state(&record, State::Starting, None).await;
+        }
+        let end = Instant::now() + BOOT;
+        let spoke = loop {
+            let spoke = self.speaks(&record, end.min(Instant::now() + LOOK)).await;
+            let still = matches!(inventory.state(&instance), Some((State::Running, _)));
+            // Another run of it is another task's.
+            if !still || inventory.up_since(&instance) != began {
+                return;
+            }
+            match spoke {
+                None => return,
+                Some(false) if Instant::now() < end => {}
+                Some(spoke) => break spoke,
+            }
         };
-        if inventory
-            .state(&instance)
-            .is_none_or(|(state, _)| state != State::Running)
-        {
-            return;
-        }
-        inventory.set_login(&instance, if spoke { Login::Works } else { Login::Silent });
-        let state = if spoke { State::Running } else { State::Error };
-        let detail = (!spoke).then(|| no_login(&record));
-        if !record.running || detail.is_some() {
-            self.tell_state(&record, state, detail, spoke).await;
-        }
+        self.found(&record, spoke, news).await;
         self.sample(&record);
     }
 
-    /// Notes and tells that a container is in another state now.
-    pub(crate) async fn tell_state(
-        &self,
-        record: &Record,
-        state: State,
-        detail: Option<String>,
-        running: bool,
-    ) {
-        let event = Event::Container {
-            username: record.username.clone(),
-            state,
-            detail,
-            at: clock::rfc3339(clock::now_ms()),
+    /// Whether its sshd speaks before that; `None` where the daemon stops first.
+    async fn speaks(&self, record: &Record, before: Instant) -> Option<bool> {
+        let sshd = self.inner.engine.installation.at(record.address, 22);
+        tokio::select! {
+            spoke = login::banner(sshd, before) => Some(spoke),
+            () = self.inner.closing.cancelled() => None,
+        }
+    }
+
+    /// It was found out whether a login works to one that runs. That it does is told where that is
+    /// `news`; that it does not, always.
+    async fn found(&self, record: &Record, works: bool, news: bool) {
+        let login = if works { Login::Works } else { Login::Silent };
+        self.inner.inventory.set_login(&record.instance(), login);
+        if works && news {
+            self.tell_state(record, State::Running, None).await;
+        } else if !works {
+            let detail = Some(no_login(record));
+            self.tell_state(record, State::Error, detail).await;
+        }
+    }
+
+    /// Something speaks against what is known of a container's logins: they are tried, in the background.
+    pub(crate) fn doubt(&self, record: &Record) {
+        let instance = record.instance();
+        let Some((State::Running, known @ (Login::Works | Login::Silent))) =
+            self.inner.inventory.state(&instance)
+        else {
+            return;
         };
-        let (id, owner, target) = (
-            record.id.clone(),
-            record.owner.clone(),
-            record.username.to_string(),
-        );
-        let noted = self.inner.store.write(move |tx| {
-            if running {
-                tx.set_running(&id, true)?;
+        if self.inner.operations.is_busy(&record.id) || !self.inner.inventory.begin_doubt(&instance)
+        {
+            return;
+        }
+        let (this, record) = (self.clone(), record.clone());
+        self.inner.tasks.spawn(async move {
+            let began = this.inner.inventory.up_since(&instance);
+            let spoke = this.speaks(&record, Instant::now() + DOUBT).await;
+            let now = this.inner.inventory.state(&instance);
+            let same = now == Some((State::Running, known))
+                && this.inner.inventory.up_since(&instance) == began;
+            if let Some(works) = spoke
+                && same
+                && works != (known == Login::Works)
+            {
+                this.found(&record, works, true).await;
             }
-            tx.tell(&target, Some(&owner), &event, clock::now())
+            this.inner.inventory.end_doubt(&instance);
+        });
+    }
+
+    /// Looks at what can be seen of a container's sshd without a word to it, which it would log.
+    pub(crate) async fn look_at_login(&self, record: &Record) {
+        let instance = record.instance();
+        let inventory = &self.inner.inventory;
+        let Some((State::Running, login)) = inventory.state(&instance) else {
+            return;
+        };
+        let listens = match inventory.pid(&instance) {
+            Some(pid) => login::listens(pid).await,
+            None => None,
+        };
+        match (login, listens) {
+            (Login::Works, Some(false)) | (Login::Silent, Some(true) | None) => self.doubt(record),
+            (Login::Works, Some(true) | None)
+            | (Login::Silent, Some(false))
+            | (Login::Unknown, _) => {}
+        }
+    }
+
+    /// Notes and tells that a container is in another state now.
+    pub(crate) async fn tell_state(&self, record: &Record, state: State, detail: Option<String>) {
+        let record = record.clone();
+        let noted = self.inner.store.write(move |tx| {
+            if state == State::Running {
+                tx.set_running(&record.id, true)?;
+            }
+            tx.tell_state(&record, state, detail)
         });
         if let Err(error) = noted.await {
             tracing::error!(%error, "a change of state is not noted");

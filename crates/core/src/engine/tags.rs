@@ -19,6 +19,8 @@ const READY: &str = "ready";
 const KEPT_UNTIL: &str = "user.containarium.deleted";
 /// Whether a deleted one ran before.
 const RAN: &str = "user.containarium.ran";
+/// [`Tags::roomy`].
+pub(super) const ROOMY: &str = "user.containarium.room";
 const LABEL: &str = "user.containarium.label.";
 
 /// What is read of them at each look.
@@ -33,6 +35,9 @@ pub(crate) struct Tags {
     pub(crate) kept_until: Option<u64>,
     pub(crate) address: Option<Ipv4Addr>,
     pub(crate) uid_base: Option<u32>,
+    /// Where its disk was grown to be started when it was full: how little it must use, bytes, for that to
+    /// be taken back.
+    pub(crate) roomy: Option<u64>,
     /// When it was made, Unix seconds.
     pub(crate) created_at: u64,
 }
@@ -50,6 +55,7 @@ impl Tags {
             kept_until: tag(KEPT_UNTIL).and_then(|text| text.parse().ok()),
             address,
             uid_base: tag("security.idmap.base").and_then(|text| text.parse().ok()),
+            roomy: tag(ROOMY).and_then(|text| text.parse().ok()),
             created_at: tag("user.containarium.created")
                 .and_then(|text| text.parse().ok())
                 .unwrap_or_default(),

@@ -1,10 +1,11 @@
 //! What happened, in its order: written in the transaction that made it happen, kept for a week.
 
-use containarium_contract::{Event, Subject};
+use containarium_contract::{Event, State, Subject};
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
-use super::{Store, StoreError, Tx};
+use super::{Record, Store, StoreError, Tx};
+use crate::clock;
 
 /// How long events and ended operations are kept, seconds.
 pub(super) const KEPT: u64 = 7 * 24 * 3600;
@@ -45,6 +46,25 @@ impl Tx<'_> {
         drop(insert);
         self.last_event = u64::try_from(self.tx.last_insert_rowid()).ok();
         Ok(())
+    }
+}
+
+impl Tx<'_> {
+    /// Notes that a container came to be in this state.
+    pub(crate) fn tell_state(
+        &mut self,
+        record: &Record,
+        state: State,
+        detail: Option<String>,
+    ) -> Result<(), StoreError> {
+        let event = Event::Container {
+            username: record.username.clone(),
+            state,
+            detail,
+            at: clock::rfc3339(clock::now_ms()),
+        };
+        let target = record.username.as_str();
+        self.tell(target, Some(&record.owner), &event, clock::now())
     }
 }
 
