@@ -10,9 +10,11 @@ use std::time::Duration;
 use containarium_testkit::{Bed, Login, TestDaemon, wait_for};
 
 mod anywhere;
+mod away;
 mod choices;
 mod docker;
 mod doctor;
+mod ends;
 mod engine;
 mod facts;
 mod full;
@@ -28,10 +30,14 @@ mod quotas;
 mod reference;
 mod restart;
 mod ssh_keys;
+mod state;
 mod state_dir;
 mod system;
+mod tenant_full;
 mod traps;
+mod turns;
 mod two;
+mod undelete;
 
 /// How long what a failure left may still be seen.
 const SOON: Duration = Duration::from_secs(30);

@@ -1,0 +1,116 @@
+//! A tenant who has filled the disk is still stopped, deleted, brought back and started.
+
+use containarium_testkit::{Bed, Key, Login, TestDaemon};
+use serde_json::{Value, json};
+
+use crate::{start, state::told};
+
+/// Takes every byte of the disk that is to be had.
+async fn fill(login: &Login) {
+    // In ever smaller pieces, until not even a byte goes in.
+    let line = "n=0; for size in 256M 64M 16M 4M 1M; do \
+        while fallocate -l $size fill.$n 2>/dev/null; do n=$((n + 1)); done; done; sync; \
+        for size in 64k 4k 1k; do \
+        dd if=/dev/urandom of=rest.$size bs=$size oflag=sync 2>/dev/null; sync; done; \
+        for i in $(seq 300); do echo x > tiny.$i || break; done; sync; ! (head -c 8192 /dev/urandom > more)";
+    let said = login.run(line).await;
+    assert_eq!(said.status, 0, "{said:?}");
+}
+
+async fn root_size(bed: &Bed) -> String {
+    bed.instances().await[0].devices["root"]["size"].clone()
+}
+
+async fn ask(daemon: &TestDaemon, method: &str, path: &str, body: Option<Value>) -> Value {
+    let answer = daemon.ask_as_admin(method, path, body).await;
+    assert!(
+        (200..300).contains(&answer.status),
+        "{method} {path}: {answer:?}"
+    );
+    answer.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_disk_is_full_is_stopped_and_started_and_told_what_was_done() {
+    let Some((bed, daemon)) = start().await else {
+        return;
+    };
+    let key = Key::new();
+    let login = key.login(&daemon.create("alice", &key).await);
+    fill(&login).await;
+    let force = Some(json!({"force": true}));
+    for how in [None, force] {
+        let stopped = ask(&daemon, "POST", "/v1/containers/alice/stop", how).await;
+        assert_eq!(stopped["container"]["state"], "stopped", "{stopped}");
+        let started = ask(&daemon, "POST", "/v1/containers/alice/start", None).await;
+        assert_eq!(started["container"]["state"], "running", "{started}");
+        let message = started["message"].as_str().unwrap();
+        assert!(
+            message.contains("disk") && message.contains("full"),
+            "{message}"
+        );
+        login.says("true").await;
+        fill(&login).await;
+    }
+    let now = told(&daemon, "alice").await;
+    assert_eq!(
+        now["resources"]["disk"], "3GB",
+        "it is not the quota that changed: {now}"
+    );
+    // With room again, the quota is what was asked for.
+    login.says("rm fill.* && sync").await;
+    ask(&daemon, "POST", "/v1/containers/alice/stop", None).await;
+    ask(&daemon, "POST", "/v1/containers/alice/start", None).await;
+    assert_eq!(root_size(&bed).await, "3000000000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_disk_is_full_is_deleted_and_brought_back() {
+    let Some((_bed, daemon)) = start().await else {
+        return;
+    };
+    let key = Key::new();
+    let login = key.login(&daemon.create("alice", &key).await);
+    fill(&login).await;
+    let deleted = ask(&daemon, "DELETE", "/v1/containers/alice?force=true", None).await;
+    assert!(deleted["deletedUntil"].is_string(), "{deleted}");
+    let back = ask(&daemon, "POST", "/v1/containers/alice/undelete", None).await;
+    assert_eq!(back["container"]["state"], "running", "{back}");
+    assert!(back["message"].as_str().unwrap().contains("full"), "{back}");
+    login.says("test -s fill.0").await;
+    fill(&login).await;
+    ask(
+        &daemon,
+        "DELETE",
+        "/v1/containers/alice?force=true&purge=true",
+        None,
+    )
+    .await;
+    daemon.create("alice", &key).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_disk_is_full_gets_a_key_or_is_told_why_not() {
+    let Some((_bed, daemon)) = start().await else {
+        return;
+    };
+    let key = Key::new();
+    let alice = daemon.create("alice", &key).await;
+    let login = key.login(&alice);
+    fill(&login).await;
+    let more = Key::new();
+    let path = "/v1/containers/alice/ssh-keys";
+    let body = Some(json!({"key": more.public()}));
+    let added = daemon.ask_as_admin("POST", path, body.clone()).await;
+    let works = more.login(&alice).run("true").await.status == 0;
+    let listed = daemon.ask_as_admin("GET", path, None).await.json();
+    let listed = listed["sshKeys"].as_array().unwrap().len();
+    match added.status {
+        200 => assert_eq!((works, listed), (true, 2), "{added:?}"),
+        507 => assert_eq!((works, listed), (false, 1), "{added:?}"),
+        _ => panic!("{added:?}"),
+    }
+    login.says("rm fill.0 && sync").await;
+    ask(&daemon, "POST", path, body).await;
+    more.login(&alice).says("true").await;
+}
