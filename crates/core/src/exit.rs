@@ -21,12 +21,15 @@ pub(crate) struct Witness {
     pub(crate) requestor: Option<String>,
     /// Whether it was seen to happen.
     pub(crate) seen: bool,
+    /// Whether it was seen to run, whatever is noted of it.
+    pub(crate) ran: bool,
 }
 
 impl Containarium {
     /// Notes how a container stopped, and that it is in error if it had only just started.
     pub(crate) async fn went_down(&self, record: Arc<Record>, witness: Witness, began: Instant) {
         let instance = record.instance();
+        let _claim = self.inner.claims.claim(record.username.as_str()).await;
         // An event may be late: what is so now decides.
         match self.inner.engine.state(&instance).await {
             Ok(Some(State::Stopped)) => {}
@@ -36,11 +39,10 @@ impl Containarium {
             }
             Ok(None) | Err(_) => return,
         }
-        let _claim = self.inner.claims.claim(record.username.as_str()).await;
         let Some(record) = self.inner.store.container_by_id(&record.id) else {
             return;
         };
-        if record.phase != Phase::Ready || !record.running {
+        if record.phase != Phase::Ready || !(record.running || witness.ran) {
             return;
         }
         // One that somebody stopped has nothing wrong with it.

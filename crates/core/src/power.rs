@@ -262,6 +262,7 @@ async fn not_up(run: &mut Run, record: &Record, error: Error) -> Error {
                 let witness = Witness {
                     requestor: None,
                     seen: true,
+                    ran: true,
                 };
                 let mut exit = core.how_it_ended(record, witness).await;
                 if exit.reason == ExitReason::Guest {

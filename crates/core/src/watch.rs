@@ -203,6 +203,8 @@ impl Containarium {
             return;
         }
         let this = self.clone();
+        // One that was started past us and ended before a login worked.
+        let ran = matches!(was, Some(State::Running | State::Frozen));
         match is {
             State::Running => {
                 // A frozen one that goes on has not booted.
@@ -217,12 +219,13 @@ impl Containarium {
                     .tasks
                     .spawn(async move { this.tell_state(&record, State::Frozen, None).await });
             }
-            State::Stopped if record.running => {
+            State::Stopped if record.running || ran => {
                 let began = Instant::now();
                 self.inner.tasks.spawn(async move {
                     let witness = Witness {
                         requestor: asked,
                         seen: was.is_some(),
+                        ran,
                     };
                     this.went_down(record, witness, began).await;
                 });
