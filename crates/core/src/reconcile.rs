@@ -7,7 +7,7 @@ mod plan;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use containarium_contract::State;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     Containarium, Error, Record,
@@ -59,6 +59,7 @@ impl Containarium {
 
     /// One pass; whether all that was to be done is done.
     async fn pass(&self, suspects: &mut HashMap<String, Suspect>) -> Result<bool, Error> {
+        let begun = Instant::now();
         self.look_at_all().await?;
         let space = timeout(Duration::from_secs(5), self.inner.engine.space()).await;
         let space = space.ok().and_then(Result::ok);
@@ -92,6 +93,7 @@ impl Containarium {
         for record in records.iter().filter(|record| record.phase == Phase::Ready) {
             self.look_at_login(record).await;
         }
+        tracing::debug!(took = ?begun.elapsed(), instances = seen.len(), "reconciled");
         let there = |id: &str| self.inner.store.container_by_id(id).is_some();
         self.inner.samples.retain(there);
         self.inner.store.prune(now).await?;
@@ -247,3 +249,6 @@ fn delete_plan(record: &Record, keep: u64) -> Plan {
         ..purge_plan(record)
     }
 }
+
+#[cfg(test)]
+mod tests;
