@@ -53,12 +53,12 @@ async fn without_room_containers_are_stopped_started_deleted_and_brought_back() 
     }
     {
         let _ballast = Ballast::of(&under.pool().unwrap());
-        let force = json!({"force": true});
+        let (force, none) = (json!({"force": true}), json!({}));
         let does =
             async |method: &str, path: &str, body| calls.does(method, path, &key(), body).await;
         does("POST", "/v1/containers/alice/stop", Some(&force)).await;
         does("DELETE", "/v1/containers/alice?force=true", None).await;
-        does("POST", "/v1/containers/alice/undelete", Some(&json!({}))).await;
+        does("POST", "/v1/containers/alice/undelete", Some(&none)).await;
         does("DELETE", "/v1/containers/alice?force=true", None).await;
         does("DELETE", "/v1/containers/bob?force=true&purge=true", None).await;
     }
