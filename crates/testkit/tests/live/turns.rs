@@ -1,6 +1,11 @@
 //! Many changes of one container at once: each has its turn, and what is so in the end is what some order
 //! of them makes.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without a key gives null"
+)]
+
 use containarium_contract::Container;
 use containarium_testkit::{Answer, Key, Login, TestDaemon};
 use serde_json::json;

@@ -1,5 +1,10 @@
 //! A delete can be taken back: what is in the container, its keys, address and limits come back with it.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value without a key gives null"
+)]
+
 use containarium_core::Role;
 use containarium_testkit::{Answer, Bed, Key, TestDaemon, wait_for};
 use serde_json::{Value, json};
