@@ -231,6 +231,11 @@ impl Sim {
         self.shared.world().full = full;
     }
 
+    /// The pools hold so many bytes that are nobody's instance.
+    pub fn use_space(&self, bytes: u64) {
+        self.shared.world().used_besides = bytes;
+    }
+
     /// While muted, guests boot without anything that listens: thousands of them cost no sockets.
     pub fn mute_guests(&self, mute: bool) {
         self.shared.world().mute = mute;

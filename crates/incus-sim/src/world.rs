@@ -68,6 +68,8 @@ pub(crate) struct World {
     pub(crate) life: u64,
     /// The pools have no room.
     pub(crate) full: bool,
+    /// What the pools hold besides instances, bytes.
+    pub(crate) used_besides: u64,
     /// The directory of this Incus.
     pub(crate) dir: PathBuf,
     /// Guests boot without a listener.
@@ -260,6 +262,7 @@ impl World {
             return Err(Refusal::new(500, "Storage pool not found"));
         }
         let used: u64 = self.instances.values().map(Instance::disk).sum();
+        let used = used + self.used_besides;
         Ok(json!({"space": {"used": used, "total": POOL}, "inodes": {"used": 0, "total": 0}}))
     }
 
