@@ -28,5 +28,8 @@ pub(crate) async fn run(run: &mut Run) -> Result<(), Error> {
         Some(record) => tx.forget(&record.id),
         None => Ok(()),
     })
-    .await
+    .await?;
+    // Where its space was needed, the next one may have to go, too.
+    run.core.disagree();
+    Ok(())
 }
