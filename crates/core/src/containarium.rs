@@ -99,7 +99,7 @@ impl Containarium {
         let seen = this.inner.inventory.listed();
         let _in_time = tokio::time::timeout(FIRST_LOOK, seen).await;
         for op in this.inner.store.unfinished().await? {
-            this.see_to(op);
+            this.resume(op);
         }
         this.sweep_images();
         Ok(this)
@@ -114,6 +114,12 @@ impl Containarium {
     /// be begun anew. Creates that wait for one fail.
     pub fn stop_preparing(&self) {
         self.inner.bench.closing.cancel();
+    }
+
+    /// When the daemon is told to stop: whoever only listens or waits is let go, so that nobody waits
+    /// for those.
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + '_ {
+        self.inner.bench.closing.cancelled()
     }
 
     /// Waits until nothing is half done, `within` at the most; what then still waits for the

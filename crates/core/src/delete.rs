@@ -7,7 +7,7 @@ use containarium_contract::{DeleteContainer, Deleted, Effect, Exit, ExitReason, 
 
 use crate::{
     Asked, Begun, Containarium, Error, Record, clock,
-    operations::{OURSELVES, Plan, Run},
+    operations::{Plan, Run},
     step::Step,
     store::Phase,
     work::Work,
@@ -221,10 +221,7 @@ pub(crate) fn requested(run: &Run, record: &Record, how: &str) -> Exit {
 }
 
 fn failed(run: &Run, record: &Record, step: Step, error: containarium_incus::Error) -> Error {
-    // The reconciler tries it again: at once what somebody asked for, each minute what it did itself.
-    if run.op().actor.as_str() != OURSELVES {
-        run.core.disagree();
-    }
+    run.core.disagree();
     run.core
         .failed_in("delete", record, step, error, String::new())
 }

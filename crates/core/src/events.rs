@@ -60,7 +60,7 @@ impl Telling {
                             return Ok(None);
                         }
                     }
-                    () = self.core.inner.closing.cancelled() => return Ok(None),
+                    () = self.core.stopping() => return Ok(None),
                 }
                 continue;
             }

@@ -203,6 +203,16 @@ impl Containarium {
 
     /// Gives an operation a task, unless it has one.
     pub(crate) fn see_to(&self, op: Op) {
+        self.give_task(op, false);
+    }
+
+    /// The same for one that was found in the store without a task. Since it was read there it may
+    /// have ended, so it is looked at again once no other task can have it.
+    pub(crate) fn resume(&self, op: Op) {
+        self.give_task(op, true);
+    }
+
+    fn give_task(&self, op: Op, found: bool) {
         let (sender, now) = watch::channel(Arc::new(op));
         let cancel = CancellationToken::new();
         let op = Arc::clone(&now.borrow());
@@ -218,13 +228,27 @@ impl Containarium {
             return;
         }
         let container = op.container.clone();
-        let run = Run::of(self.clone(), (*op).clone(), sender, cancel);
         let this = self.clone();
         self.inner.tasks.spawn(async move {
             let well = {
                 // A panic in it drops what the waiting look at; the reconciler gives it another
                 // task.
                 let _gone = Gone(&this, &id);
+                let mut op = (*op).clone();
+                if found {
+                    match this.inner.store.operation(id.clone()).await {
+                        Ok(Some(now)) if !now.state.is_final() => op = now,
+                        Ok(_) => return,
+                        Err(error) => {
+                            tracing::error!(operation = %id, %error, "not taken up");
+                            return;
+                        }
+                    }
+                    if op.state == OperationState::Cancelling {
+                        cancel.cancel();
+                    }
+                }
+                let run = Run::of(this.clone(), op, sender, cancel);
                 run.see_through().await
             };
             if !well {
@@ -252,19 +276,24 @@ impl Containarium {
 
     /// The operation at its end, or where this daemon leaves it.
     async fn ended(&self, id: &OperationId) -> Result<Op, Error> {
-        if let Some(mut live) = self.inner.operations.get(id) {
-            let ended = live.now.wait_for(|op| op.state.is_final()).await;
-            if let Ok(op) = ended {
-                return Ok((**op).clone());
+        for again in [true, false] {
+            if let Some(mut live) = self.inner.operations.get(id) {
+                let ended = live.now.wait_for(|op| op.state.is_final()).await;
+                if let Ok(op) = ended {
+                    return Ok((**op).clone());
+                }
+            }
+            let found = self.inner.store.operation(id.clone()).await?;
+            let found = found.ok_or_else(|| Error::NoOperation(id.clone()))?;
+            if found.state.is_final() {
+                return Ok(found);
+            }
+            // Whoever wrote it down has just not come to give it a task yet.
+            if again && !self.inner.closing.is_cancelled() {
+                self.resume(found);
             }
         }
-        let found = self.inner.store.operation(id.clone()).await?;
-        let found = found.ok_or_else(|| Error::NoOperation(id.clone()))?;
-        if found.state.is_final() {
-            Ok(found)
-        } else {
-            Err(Error::Suspended(id.clone()))
-        }
+        Err(Error::Suspended(id.clone()))
     }
 
     /// Operations that `who` may see, the youngest first.
@@ -319,7 +348,7 @@ impl Containarium {
             return Ok(answer(&op, face));
         }
         let within = Duration::from_secs(ask.timeout.into());
-        let closing = self.inner.closing.cancelled();
+        let closing = self.stopping();
         let _over = tokio::select! {
             over = timeout(within, self.ended(&ask.id)) => over.is_ok(),
             () = closing => false,

@@ -106,18 +106,11 @@ impl Containarium {
                 // The rest waits until it is known what it is about.
                 self.disagree();
                 if let Some(op) = unfinished.iter().find(|op| op.id == *id) {
-                    self.see_to(op.clone());
+                    self.resume(op.clone());
                 }
                 Ok(())
             }
             Act::Undo(id) => self.undo_by_id(id).await,
-            Act::Delete(id) => {
-                let Some((_turn, record)) = self.turn_of(id, &[Phase::Deleting]).await? else {
-                    return Ok(());
-                };
-                let plan = delete_plan(&record, self.retention());
-                self.begin_ourselves("a delete failed before", plan).await
-            }
             Act::Restore(id) => self.restore_by_id(id).await,
             Act::Mark(id) => self.mark_by_id(id).await,
             Act::Forget(id) => {
@@ -239,14 +232,6 @@ pub(crate) fn purge_plan(record: &Record) -> Plan {
         owner: Some(record.owner.clone()),
         work: Work::Purge,
         within: WITHIN,
-    }
-}
-
-/// The delete of a container, as it would have been kept.
-fn delete_plan(record: &Record, keep: u64) -> Plan {
-    Plan {
-        work: Work::Delete { force: true, keep },
-        ..purge_plan(record)
     }
 }
 

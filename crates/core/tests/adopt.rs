@@ -35,7 +35,7 @@ async fn loses_its_store(core: Containarium, there: &Simulated) -> Containarium 
         let _none =
             std::fs::remove_file(there.state.path().join(format!("containarium.db{suffix}")));
     }
-    let store = Store::open(there.state.path()).unwrap();
+    let store = Store::make(there.state.path()).unwrap();
     store.set_installation(&installation).await.unwrap();
     drop(store);
     opened(there).await

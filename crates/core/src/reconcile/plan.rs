@@ -4,9 +4,9 @@
 //! |---|---|---|
 //! | an operation that is not over and has no task | any | `Resume` |
 //! | an operation works on it | any | none |
-//! | creating, deleting; no operation | absent, or never ready | `Undo`: remove the instance, then the row |
+//! | creating; no operation | absent, or never ready | `Undo`: remove the instance, then the row |
 //! | creating; no operation | was ready | `Restore`: the store is older than the engine |
-//! | deleting; no operation | was ready | `Delete`: what failed is done, and kept as ever |
+//! | deleting; no operation | absent, or there | `Undo`: its removal was begun |
 //! | ready | there, its tags say otherwise | `Mark` |
 //! | ready | absent | none: told as an error, never made anew |
 //! | deleted | there, not tagged as deleted | `Restore`, where its name is free: somebody brought it back |
@@ -74,8 +74,6 @@ pub(super) enum Act {
     Resume(OperationId),
     /// Remove the instance of this container, if there is one, and then its row.
     Undo(String),
-    /// Delete this container: somebody asked for that, and it failed in the middle.
-    Delete(String),
     /// Let this container be there for its users, as the engine says it was.
     Restore(String),
     /// Let its instance say what its row says.
@@ -152,7 +150,6 @@ fn of_record(observed: &Observed<'_>, record: &Record) -> Option<Act> {
     match (record.phase, behind(observed, record)) {
         (_, Behind::Foreign) | (Phase::Ready, Behind::Nothing) => None,
         (Phase::Creating, Behind::Its(tags)) if tags.ready => Some(Act::Restore(id())),
-        (Phase::Deleting, Behind::Its(tags)) if tags.ready => Some(Act::Delete(id())),
         (Phase::Creating | Phase::Deleting, Behind::Its(_) | Behind::Nothing) => {
             Some(Act::Undo(id()))
         }
@@ -191,7 +188,6 @@ fn oldest_kept(observed: &Observed<'_>, acts: &[Act]) -> Option<Act> {
         Act::Purge(..) => true,
         Act::Resume(_)
         | Act::Undo(_)
-        | Act::Delete(_)
         | Act::Restore(_)
         | Act::Mark(_)
         | Act::Forget(_)

@@ -3,9 +3,12 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
 
+mod events;
 #[path = "../endpoints/installed.rs"]
 mod installed;
+mod keys;
 mod metrics;
+mod operations;
 mod power;
 mod reference;
 mod refusals;

@@ -29,6 +29,7 @@ mod power;
 mod quotas;
 mod reference;
 mod restart;
+mod scale;
 mod ssh_keys;
 mod state;
 mod state_dir;

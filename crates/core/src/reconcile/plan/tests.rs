@@ -8,8 +8,6 @@ use super::*;
 use crate::{Spec, engine::Tags};
 
 const OURS: &str = "ours";
-/// How long the model keeps what it deletes, seconds.
-const KEEP: u64 = 600;
 /// Between two passes, seconds.
 const PASS: u64 = 61;
 /// After so many passes nothing is left to be done: all that is kept is kept for less, and what is
@@ -217,7 +215,8 @@ impl Model {
                 "{instance}: nobody knows it, it was ready"
             ),
             Some(Phase::Ready) => panic!("{instance} is there for its users"),
-            Some(Phase::Creating | Phase::Deleting) => {
+            Some(Phase::Deleting) => {}
+            Some(Phase::Creating) => {
                 assert!(!seen.tags.ready, "{instance}: undone, and was ready");
             }
             Some(Phase::Deleted) => {
@@ -234,7 +233,6 @@ impl Model {
         let id = match act {
             Act::Resume(_) => None,
             Act::Undo(id)
-            | Act::Delete(id)
             | Act::Restore(id)
             | Act::Mark(id)
             | Act::Forget(id)
@@ -261,15 +259,6 @@ impl Model {
             Act::Undo(id) => {
                 self.remove(&instance(id));
                 self.records.retain(|record| record.id != *id);
-            }
-            Act::Delete(id) => {
-                let until = self.now + KEEP;
-                let record = self.record(id);
-                assert_eq!(record.phase, Phase::Deleting);
-                record.phase = Phase::Deleted;
-                record.kept_until = Some(until);
-                let seen = self.seen.get_mut(&instance(id)).unwrap();
-                seen.tags.kept_until = Some(until);
             }
             Act::Restore(id) => {
                 let username = self.record(id).username.clone();
@@ -420,16 +409,4 @@ fn one_that_was_brought_back_past_this_store_is_not_purged() {
     // Its name is somebody else's meanwhile: it is left alone.
     let other = Arc::new(record(2, 1, Phase::Ready, 0, false));
     assert_eq!(observe(&[kept, other], &there, NOW), []);
-}
-
-#[test]
-fn a_delete_that_failed_is_done_and_kept() {
-    let half = Arc::new(record(1, 1, Phase::Deleting, 0, false));
-    let ready = Tagged::Ours {
-        ready: true,
-        kept: None,
-    };
-    let there = BTreeMap::from([(half.instance(), seen(1, ready, 5000))]);
-    let id = half.id.clone();
-    assert_eq!(observe(&[half], &there, NOW), [Act::Delete(id)]);
 }
