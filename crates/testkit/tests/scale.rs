@@ -27,7 +27,7 @@ use ulid::Ulid;
 const SECRET: &str = "a secret of thirty-two bytes or more, for a test";
 /// What is promised of an optimised build; one that is not, on a machine that does other things, is
 /// given so many times as long.
-const SLACK: u32 = if cfg!(debug_assertions) { 30 } else { 1 };
+const SLACK: u32 = if cfg!(debug_assertions) { 60 } else { 1 };
 
 fn number(variable: &str, or: u32) -> u32 {
     std::env::var(variable).map_or(or, |text| text.parse().unwrap())
@@ -205,8 +205,12 @@ async fn timed(times: usize, mut ask: impl AsyncFnMut()) -> (Duration, Duration)
 
 /// Reads all by pages while others come and go; each that was there all the time comes once.
 async fn pages_are_whole(daemon: &Daemon, many: u32) {
+    let read = std::cell::Cell::new(false);
     let turbulence = async {
         for n in 0.. {
+            if read.get() {
+                break;
+            }
             let name = format!("{}{n}", ["a", "e5x", "f", "z"].get(n % 4).unwrap());
             let ask = format!(r#"{{"username": "{name}"}}"#);
             daemon.ask("POST", "/v1/containers", Some(&ask)).await;
@@ -222,15 +226,13 @@ async fn pages_are_whole(daemon: &Daemon, many: u32) {
                 names.push(one["username"].as_str().unwrap().to_owned());
             }
             let Some(cursor) = page["nextCursor"].as_str() else {
+                read.set(true);
                 return names;
             };
             query = format!("?limit=20&cursor={cursor}");
         }
     };
-    let names = tokio::select! {
-        names = reading => names,
-        () = turbulence => unreachable!("it never ends"),
-    };
+    let (names, ()) = tokio::join!(reading, turbulence);
     assert!(names.is_sorted_by(|a, b| a < b), "twice, or out of order");
     let stayed = |name: &&String| {
         name.strip_prefix('e')
