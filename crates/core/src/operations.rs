@@ -12,7 +12,7 @@ use std::{
 
 use containarium_contract::{
     CancelOperation, Effect, Endpoint, Face, GetOperation, ListOperations, OperationAnswer,
-    OperationId, OperationList, OperationState, StepState, Subject, WaitOperation,
+    OperationId, OperationKind, OperationList, OperationState, StepState, Subject, WaitOperation,
 };
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -228,6 +228,10 @@ impl Containarium {
             return;
         }
         let container = op.container.clone();
+        // A create sees to that itself.
+        let about = container
+            .clone()
+            .filter(|_| op.kind() != OperationKind::Create);
         let this = self.clone();
         self.inner.tasks.spawn(async move {
             let well = {
@@ -251,7 +255,12 @@ impl Containarium {
                 let run = Run::of(this.clone(), op, sender, cancel);
                 run.see_through().await
             };
-            if !well {
+            // A pass left alone what this was at, such as a container that a dead daemon made and did
+            // not mark any more.
+            let record = about.and_then(|id| this.inner.store.container_by_id(&id));
+            let tags = record.and_then(|record| this.inner.inventory.tags(&record.instance()));
+            let unmarked = tags.is_some_and(|tags| !tags.ready);
+            if !well || unmarked {
                 // What it left is nobody's now.
                 this.disagree();
             }

@@ -113,6 +113,7 @@ impl Containarium {
             Act::Undo(id) => self.undo_by_id(id).await,
             Act::Restore(id) => self.restore_by_id(id).await,
             Act::Mark(id) => self.mark_by_id(id).await,
+            Act::Still(id) => self.still_by_id(id).await,
             Act::Forget(id) => {
                 let Some(_turn) = self.turn_of(id, &[Phase::Deleted]).await? else {
                     return Ok(());
@@ -190,6 +191,20 @@ impl Containarium {
         if let Some(record) = self.inner.store.container_by_id(&record.id) {
             self.follow_up(&record);
         }
+        Ok(())
+    }
+
+    /// Stops a deleted container that Incus started: as one that had been running when Incus was
+    /// killed, whatever was asked for just before.
+    async fn still_by_id(&self, id: &str) -> Result<(), Error> {
+        let Some((_claim, record)) = self.turn_of(id, &[Phase::Deleted]).await? else {
+            return Ok(());
+        };
+        let instance = record.instance();
+        self.inner.engine.kill(&instance).await?;
+        self.inner.inventory.set(&instance, State::Stopped);
+        // What else is to be done with it is seen in the next pass.
+        self.disagree();
         Ok(())
     }
 

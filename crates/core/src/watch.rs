@@ -199,6 +199,9 @@ impl Containarium {
         let Some(record) = self.inner.store.container_by_id(id) else {
             return;
         };
+        if record.phase == Phase::Deleted && is == State::Running {
+            self.inner.disagreement.notify_one();
+        }
         if record.phase != Phase::Ready || self.inner.operations.is_busy(id) {
             return;
         }

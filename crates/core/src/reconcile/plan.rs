@@ -10,6 +10,7 @@
 //! | ready | there, its tags say otherwise | `Mark` |
 //! | ready | absent | none: told as an error, never made anew |
 //! | deleted | there, not tagged as deleted | `Restore`, where its name is free: somebody brought it back |
+//! | deleted, its time not over | there, and runs | `Still`: Incus started it when it was started itself |
 //! | deleted, its time not over | there, its tags say otherwise | `Mark` |
 //! | deleted, its time over, or space needed | there, and its tags agree | `Purge` |
 //! | deleted | absent | `Forget` |
@@ -22,7 +23,7 @@ use std::{
     sync::Arc,
 };
 
-use containarium_contract::OperationId;
+use containarium_contract::{OperationId, State};
 
 use crate::{Record, engine::Tags, inventory::Seen, store::Phase};
 
@@ -78,6 +79,8 @@ pub(super) enum Act {
     Restore(String),
     /// Let its instance say what its row says.
     Mark(String),
+    /// Stop this deleted container, which nobody started.
+    Still(String),
     /// Nothing is behind this row, which nobody needs any more.
     Forget(String),
     /// Remove this deleted container for good.
@@ -128,7 +131,7 @@ pub(super) fn plan(observed: &Observed<'_>, suspects: &mut HashMap<String, Suspe
 enum Behind<'a> {
     Nothing,
     /// Its instance.
-    Its(&'a Tags),
+    Its(&'a Tags, State),
     /// Something of its name whose tags are those of somebody else, or not known yet.
     Foreign,
 }
@@ -136,10 +139,10 @@ enum Behind<'a> {
 fn behind<'a>(observed: &'a Observed<'_>, record: &Record) -> Behind<'a> {
     match observed.seen.get(&record.instance()) {
         None => Behind::Nothing,
-        Some(Seen { tags, .. })
+        Some(Seen { tags, state, .. })
             if tags.install == observed.installation && tags.id == record.id =>
         {
-            Behind::Its(tags)
+            Behind::Its(tags, *state)
         }
         Some(_) => Behind::Foreign,
     }
@@ -149,24 +152,25 @@ fn of_record(observed: &Observed<'_>, record: &Record) -> Option<Act> {
     let id = || record.id.clone();
     match (record.phase, behind(observed, record)) {
         (_, Behind::Foreign) | (Phase::Ready, Behind::Nothing) => None,
-        (Phase::Creating, Behind::Its(tags)) if tags.ready => Some(Act::Restore(id())),
-        (Phase::Creating | Phase::Deleting, Behind::Its(_) | Behind::Nothing) => {
+        (Phase::Creating, Behind::Its(tags, _)) if tags.ready => Some(Act::Restore(id())),
+        (Phase::Creating | Phase::Deleting, Behind::Its(..) | Behind::Nothing) => {
             Some(Act::Undo(id()))
         }
         (Phase::Deleted, Behind::Nothing) => Some(Act::Forget(id())),
-        (Phase::Deleted, Behind::Its(tags)) if tags.kept_until.is_none() => {
+        (Phase::Deleted, Behind::Its(tags, _)) if tags.kept_until.is_none() => {
             let taken = observed
                 .records
                 .iter()
                 .any(|other| other.phase != Phase::Deleted && other.username == record.username);
             (!taken).then(|| Act::Restore(id()))
         }
-        (Phase::Deleted, Behind::Its(_))
+        (Phase::Deleted, Behind::Its(..))
             if record.kept_until.is_none_or(|until| until <= observed.now) =>
         {
             Some(Act::Purge(id(), Cause::TimeOver))
         }
-        (Phase::Ready | Phase::Deleted, Behind::Its(tags)) => {
+        (Phase::Deleted, Behind::Its(_, State::Running | State::Frozen)) => Some(Act::Still(id())),
+        (Phase::Ready | Phase::Deleted, Behind::Its(tags, _)) => {
             let agrees = tags.ready && tags.kept_until == record.kept_until;
             (!agrees).then(|| Act::Mark(id()))
         }
@@ -190,6 +194,7 @@ fn oldest_kept(observed: &Observed<'_>, acts: &[Act]) -> Option<Act> {
         | Act::Undo(_)
         | Act::Restore(_)
         | Act::Mark(_)
+        | Act::Still(_)
         | Act::Forget(_)
         | Act::RemoveHalfMade(_) => false,
     });
@@ -199,7 +204,7 @@ fn oldest_kept(observed: &Observed<'_>, acts: &[Act]) -> Option<Act> {
     // All are kept equally long, so the one that would go first is the one deleted first.
     let first = kept()
         .filter(|record| match behind(observed, record) {
-            Behind::Its(tags) => tags.kept_until.is_some(),
+            Behind::Its(tags, _) => tags.kept_until.is_some(),
             Behind::Nothing | Behind::Foreign => false,
         })
         .min_by_key(|record| (record.kept_until, &record.id))?;

@@ -235,6 +235,7 @@ impl Model {
             Act::Undo(id)
             | Act::Restore(id)
             | Act::Mark(id)
+            | Act::Still(id)
             | Act::Forget(id)
             | Act::Purge(id, _) => Some(id.clone()),
             Act::RemoveHalfMade(instance) => instance.strip_prefix("c-").map(str::to_owned),
@@ -276,6 +277,11 @@ impl Model {
                 assert_eq!(seen.tags.id, *id, "{id} is not this one");
                 seen.tags.ready = true;
                 seen.tags.kept_until = until;
+            }
+            Act::Still(id) => {
+                assert_eq!(self.record(id).phase, Phase::Deleted);
+                let seen = self.seen.get_mut(&instance(id)).unwrap();
+                seen.state = State::Stopped;
             }
             Act::Forget(id) => {
                 assert_eq!(self.record(id).phase, Phase::Deleted);
@@ -409,4 +415,18 @@ fn one_that_was_brought_back_past_this_store_is_not_purged() {
     // Its name is somebody else's meanwhile: it is left alone.
     let other = Arc::new(record(2, 1, Phase::Ready, 0, false));
     assert_eq!(observe(&[kept, other], &there, NOW), []);
+}
+
+#[test]
+fn one_that_is_deleted_and_runs_is_stopped_and_kept() {
+    let kept = Arc::new(record(1, 1, Phase::Deleted, NOW + 500, false));
+    let tags = Tagged::Ours {
+        ready: true,
+        kept: Some(NOW + 500),
+    };
+    let mut runs = seen(1, tags, 5000);
+    runs.state = State::Running;
+    let there = BTreeMap::from([(kept.instance(), runs)]);
+    let id = kept.id.clone();
+    assert_eq!(observe(&[kept], &there, NOW), [Act::Still(id)]);
 }
