@@ -64,9 +64,10 @@ impl Operations {
         all.remove(id);
     }
 
-    /// Whether this one has a task.
-    pub(crate) fn has(&self, id: &OperationId) -> bool {
-        self.get(id).is_some()
+    /// Those that have a task.
+    pub(crate) fn ids(&self) -> std::collections::HashSet<OperationId> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.keys().cloned().collect()
     }
 
     /// The ids of the containers that some operation works on, or is about to.

@@ -65,12 +65,12 @@ impl Containarium {
         let space = space.ok().and_then(Result::ok);
         let now = clock::now();
         let records = self.inner.store.all_containers();
+        // Those that have a task first: what ends after that is not taken for one without.
+        let tasks = self.inner.operations.ids();
         let unfinished = self.inner.store.unfinished().await?;
         let seen = self.inner.inventory.all();
         let busy = self.inner.operations.busy();
-        let idle = unfinished
-            .iter()
-            .filter(|op| !self.inner.operations.has(&op.id));
+        let idle = unfinished.iter().filter(|op| !tasks.contains(&op.id));
         let observed = Observed {
             installation: &self.inner.engine.installation.id,
             records: &records,
@@ -84,7 +84,7 @@ impl Containarium {
         let mut all = true;
         for act in acts {
             tracing::info!(?act, "reconciling");
-            if let Err(error) = self.act(&act, &unfinished).await {
+            if let Err(error) = self.act(&act).await {
                 tracing::warn!(?act, error = %chain(&error), "not reconciled yet");
                 all = false;
             }
@@ -100,7 +100,7 @@ impl Containarium {
         Ok(all)
     }
 
-    async fn act(&self, act: &Act, unfinished: &[crate::store::Op]) -> Result<(), Error> {
+    async fn act(&self, act: &Act) -> Result<(), Error> {
         match act {
             Act::Resume(id) => {
                 // The rest waits until it is known what it is about.
