@@ -105,8 +105,8 @@ impl Containarium {
             Act::Resume(id) => {
                 // The rest waits until it is known what it is about.
                 self.disagree();
-                if let Some(op) = unfinished.iter().find(|op| op.id == *id) {
-                    self.resume(op.clone());
+                if let Some(op) = self.inner.store.operation(id.clone()).await? {
+                    self.resume(op);
                 }
                 Ok(())
             }
