@@ -5,7 +5,7 @@
 //! seconds the idle daemon is watched (none unless set). `make scale` runs it optimised with 10,000,
 //! and prints the table; then the bounds are those that are promised.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
 
 use std::{
     collections::BTreeMap,
