@@ -153,9 +153,9 @@ pub async fn die_at(point: &str, under: &Under, life: &mut Life, name: &str) {
             }
         }
     }
-    if life.is_dead() {
-        life.start(None).await.unwrap();
-    }
+    // Also one that did not come through there: what follows must not end it.
+    life.kill().await;
+    life.start(None).await.unwrap();
     let calls = life.calls();
     calls.ready(under.patience()).await;
     if kind != "purge" {
