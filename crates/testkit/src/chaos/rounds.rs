@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Calls, Life, Under,
+    Calls, Life, Outcome, Under,
     clean::{CLEAN, look},
     worker::{Now, Worker},
 };
@@ -183,11 +183,13 @@ async fn round(
     if fault == Fault::DaemonAtPoint {
         life.kill().await;
         tally.daemons += 1;
-        if life.start(Some(&point)).await.is_err() {
+        let begun = life.start(Some(&point)).await.is_ok();
+        // What it takes up, or reconciles, may bring it to that point at once.
+        if !begun || !lives(life, under).await {
             tally.daemons += 1;
             life.start(None).await.unwrap();
+            life.calls().ready(under.patience()).await;
         }
-        life.calls().ready(under.patience()).await;
     }
     let engines = tally.engines;
     let calls = life.calls();
@@ -202,7 +204,7 @@ async fn round(
                 life.kill().await;
                 tally.daemons += 1;
             }
-            // One that kills itself was counted by whoever finds it dead.
+            // It ends at its point, or with the round.
             Fault::DaemonAtPoint | Fault::Cut => {}
             Fault::DaemonTwice => {
                 life.kill().await;
@@ -264,8 +266,12 @@ async fn round(
         under.start().await;
     };
     tokio::join!(work, blows);
+    if fault == Fault::DaemonAtPoint {
+        // Whether it has come to its point or not: from here on nothing kills it.
+        life.kill().await;
+        tally.daemons += 1;
+    }
     if life.is_dead() {
-        tally.daemons += u64::from(fault == Fault::DaemonAtPoint);
         life.start(None).await.unwrap();
     }
     let calls = life.calls();
@@ -309,6 +315,20 @@ async fn round(
             .lost
             .push(format!("in a round of {fault:?} (point {point})"));
     }
+}
+
+/// Waits until the daemon has heard of the engine; false where it is dead before.
+async fn lives(life: &mut Life, under: &Under) -> bool {
+    let end = Instant::now() + under.patience();
+    while !life.is_dead() {
+        let asked = life.calls().ask("GET", "/ready", None, None).await;
+        if matches!(asked, Outcome::Answered(answer) if answer.status == 200) {
+            return true;
+        }
+        assert!(Instant::now() < end, "not ready:\n{}", life.told());
+        sleep(Duration::from_millis(20)).await;
+    }
+    false
 }
 
 /// Lets some answers of the sim break off.
