@@ -7,8 +7,8 @@ use std::{
 };
 
 use containarium_contract::{
-    AdoptContainers, Adopted, InstanceName, ListUnclaimed, PurgeUnclaimed, Subject, Unclaimed,
-    UnclaimedList, UnclaimedPurged, Username,
+    AdoptContainers, Adopted, InstanceName, ListUnclaimed, PurgeUnclaimed, State, Subject,
+    Unclaimed, UnclaimedList, UnclaimedPurged, Username,
 };
 use containarium_incus::Instance;
 
@@ -113,13 +113,13 @@ impl Containarium {
         .await
     }
 
-    /// They carry our tags, were there for their users once, and no row knows them.
+    /// They carry our tags, were there for their users once or run, and no row knows them.
     async fn find_unclaimed(&self) -> Result<Vec<Found>, Error> {
         let ours = |instance: Instance| {
             let tags = Tags::of(&instance);
             let ours = tags.install == self.inner.engine.installation.id
                 && !tags.id.is_empty()
-                && tags.ready
+                && (tags.ready || engine::state(instance.status_code) == State::Running)
                 && self.inner.store.container_by_id(&tags.id).is_none();
             ours.then(|| Found::of(&instance, tags))
         };

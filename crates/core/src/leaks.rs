@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use containarium_contract::{EngineHealth, Leak, LeakList, ListLeaks};
+use containarium_contract::{EngineHealth, Leak, LeakList, ListLeaks, State};
 
 use crate::{Containarium, Error, Principal, admin::admin, clock, store::Phase};
 
@@ -83,7 +83,7 @@ impl Containarium {
                 } else {
                     continue;
                 }
-            } else if tags.ready {
+            } else if tags.ready || instance.state == State::Running {
                 "a container that the store does not know: adopt or purge it".to_owned()
             } else {
                 "a create left it half made, and the store does not know it".to_owned()

@@ -28,8 +28,5 @@ pub(crate) async fn run(run: &mut Run) -> Result<(), Error> {
         Some(record) => tx.forget(&record.id),
         None => Ok(()),
     })
-    .await?;
-    // Where its space was needed, the next one may have to go, too.
-    run.core.disagree();
-    Ok(())
+    .await
 }

@@ -15,8 +15,8 @@
 //! | deleted, its time over, or space needed | there, and its tags agree | `Purge` |
 //! | deleted | absent | `Forget` |
 //! | any | there with the tags of somebody else, or none | none, ever |
-//! | none | ours, never ready, old, seen so in two passes | `RemoveHalfMade` |
-//! | none | ours, was ready | none: reported as unclaimed, for a person to decide |
+//! | none | ours, never ready, stopped, old, seen so in two passes | `RemoveHalfMade` |
+//! | none | ours, was ready or runs | none: reported as unclaimed, for a person to decide |
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -114,7 +114,9 @@ pub(super) fn plan(observed: &Observed<'_>, suspects: &mut HashMap<String, Suspe
     for (instance, seen) in observed.seen {
         let tags = &seen.tags;
         let ours = tags.install == observed.installation && !tags.id.is_empty();
-        let half_made = ours && !tags.ready && !known.contains(instance);
+        // One that runs was unpacked, and may have been there for somebody.
+        let stopped = seen.state == State::Stopped;
+        let half_made = ours && !tags.ready && stopped && !known.contains(instance);
         if !half_made || observed.busy.contains(&tags.id) {
             continue;
         }
@@ -177,8 +179,8 @@ fn of_record(observed: &Observed<'_>, record: &Record) -> Option<Act> {
     }
 }
 
-/// The deleted container that goes first where the storage is nearly full. One after the other:
-/// what it frees is seen in the next pass.
+/// The deleted container that goes first where the storage is nearly full. One a pass: the storage
+/// frees its space some time after it is gone.
 fn oldest_kept(observed: &Observed<'_>, acts: &[Act]) -> Option<Act> {
     let (used, all) = observed.space?;
     if used.saturating_mul(100) <= all.saturating_mul(FULL) {

@@ -397,6 +397,11 @@ fn an_unknown_half_made_one_goes_when_it_is_old_and_was_seen_twice() {
     assert_eq!(passes(&[], &there, &[NOW + OLD]), []);
     let twice = passes(&[], &there, &[NOW + OLD, NOW + OLD + APART]);
     assert_eq!(twice, [Act::RemoveHalfMade(format!("c-{:026}", 1))]);
+    // One that runs was made, and may be somebody's.
+    let mut runs = seen(1, half, 0);
+    runs.state = State::Running;
+    let there = BTreeMap::from([(format!("c-{:026}", 1), runs)]);
+    assert_eq!(passes(&[], &there, &[NOW + OLD, NOW + OLD + APART]), []);
 }
 
 #[test]
