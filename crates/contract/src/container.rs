@@ -1,6 +1,6 @@
 //! Containers: what is shown of them, and the requests that make, read, change and remove them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -207,7 +207,7 @@ impl Endpoint for CreateContainer {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/containers";
     const EFFECT: Effect = Effect::Write;
-    const PATIENCE: std::time::Duration = MINUTES;
+    const PATIENCE: Duration = MINUTES;
     const STATUS: u16 = 201;
     const OPERATION: Option<OperationKind> = Some(OperationKind::Create);
     type Answer = Created;
@@ -322,6 +322,7 @@ impl Endpoint for DeleteContainer {
     const METHOD: Method = Method::DELETE;
     const PATH: &'static str = "/v1/containers/{username}";
     const EFFECT: Effect = Effect::Destroy;
+    const PATIENCE: Duration = Duration::from_secs(11 * 60);
     const OPERATION: Option<OperationKind> = Some(OperationKind::Delete);
     type Answer = Deleted;
 }
@@ -339,6 +340,7 @@ impl Endpoint for UndeleteContainer {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/containers/{username}/undelete";
     const EFFECT: Effect = Effect::Write;
+    const PATIENCE: Duration = Duration::from_secs(6 * 60);
     const OPERATION: Option<OperationKind> = Some(OperationKind::Undelete);
     type Answer = ContainerChanged;
 }
@@ -384,6 +386,7 @@ impl Endpoint for StartContainer {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/containers/{username}/start";
     const EFFECT: Effect = Effect::Write;
+    const PATIENCE: Duration = Duration::from_secs(6 * 60);
     const OPERATION: Option<OperationKind> = Some(OperationKind::Start);
     type Answer = ContainerChanged;
 }
@@ -393,6 +396,7 @@ impl Endpoint for StopContainer {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/containers/{username}/stop";
     const EFFECT: Effect = Effect::Write;
+    const PATIENCE: Duration = Duration::from_secs(16 * 60);
     const OPERATION: Option<OperationKind> = Some(OperationKind::Stop);
     type Answer = ContainerChanged;
 }

@@ -1,6 +1,7 @@
 //! Operations: written down before they begin, seen to their end by one task each, watched by
 //! whoever wants to. What each kind does is in the file of its verb.
 
+mod look;
 mod run;
 
 use std::{
@@ -11,26 +12,20 @@ use std::{
 };
 
 use containarium_contract::{
-    CancelOperation, Effect, Endpoint, Face, GetOperation, ListOperations, OperationAnswer,
-    OperationId, OperationKind, OperationList, OperationState, StepState, Subject, WaitOperation,
+    Endpoint, OperationId, OperationKind, OperationState, StepState, Subject,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use run::{Run, away, chain};
 
 use crate::{
-    Asked, Containarium, Decision, Error, Principal, Role, StoreError,
-    access::decide,
-    clock,
+    Asked, Containarium, Error, Principal, StoreError, clock,
     containarium::operation_id,
     step::{Moment, passing},
     store::{Op, StepRecord, Tx},
     work::Work,
 };
-
-/// The longest wait for an operation in one call, seconds.
-const LONGEST_WAIT: u32 = 120;
 
 /// An operation that has a task.
 #[derive(Clone, Debug)]
@@ -305,139 +300,10 @@ impl Containarium {
         }
         Err(Error::Suspended(id.clone()))
     }
-
-    /// Operations that `who` may see, the youngest first.
-    pub async fn list_operations(
-        &self,
-        who: &Principal,
-        face: Face,
-        ask: ListOperations,
-    ) -> Result<OperationList, Error> {
-        let owner = (!sees_all(who)).then(|| who.subject.clone());
-        let limit = ask.limit.map_or(usize::MAX, |limit| limit as usize);
-        let mut found = self.inner.store.operations(ask, owner).await?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let operations: Vec<_> = found
-            .into_iter()
-            .map(|op| self.latest(op).view(face))
-            .collect();
-        let next_cursor = operations
-            .last()
-            .filter(|_| more)
-            .map(|last| last.id.clone());
-        Ok(OperationList {
-            operations,
-            next_cursor,
-        })
-    }
-
-    /// One operation.
-    pub async fn get_operation(
-        &self,
-        who: &Principal,
-        face: Face,
-        ask: GetOperation,
-    ) -> Result<OperationAnswer, Error> {
-        let op = self.find_operation(who, Effect::Read, &ask.id).await?;
-        Ok(answer(&op, face))
-    }
-
-    /// One operation, once it is over or the time is.
-    pub async fn wait_operation(
-        &self,
-        who: &Principal,
-        face: Face,
-        ask: WaitOperation,
-    ) -> Result<OperationAnswer, Error> {
-        if ask.timeout > LONGEST_WAIT {
-            return Err(Error::Wait(ask.timeout));
-        }
-        let op = self.find_operation(who, Effect::Read, &ask.id).await?;
-        if op.state.is_final() {
-            return Ok(answer(&op, face));
-        }
-        let within = Duration::from_secs(ask.timeout.into());
-        let closing = self.stopping();
-        let _over = tokio::select! {
-            over = timeout(within, self.ended(&ask.id)) => over.is_ok(),
-            () = closing => false,
-        };
-        let op = self.find_operation(who, Effect::Read, &ask.id).await?;
-        Ok(answer(&op, face))
-    }
-
-    /// Asks an operation to stop and to undo what it began.
-    pub async fn cancel_operation(
-        &self,
-        who: &Principal,
-        face: Face,
-        ask: CancelOperation,
-    ) -> Result<OperationAnswer, Error> {
-        let op = self.find_operation(who, Effect::Write, &ask.id).await?;
-        if op.state.is_final() {
-            let (id, state) = (op.id, op.state);
-            return Err(Error::OverAlready { id, state });
-        }
-        // Its task first: what it writes from now on says so, too.
-        if let Some(live) = self.inner.operations.get(&ask.id) {
-            live.cancel.cancel();
-        }
-        let id = ask.id.clone();
-        let marked = self
-            .inner
-            .store
-            .write(move |tx| tx.mark_cancelling(&id, clock::now_ms()));
-        marked.await?;
-        let op = self.find_operation(who, Effect::Read, &ask.id).await?;
-        Ok(answer(&op, face))
-    }
-
-    /// The operation as its task knows it, which may be further than the store.
-    fn latest(&self, op: Op) -> Op {
-        match self.inner.operations.get(&op.id) {
-            Some(live) => {
-                let mut now = (**live.now.borrow()).clone();
-                if live.cancel.is_cancelled() && !now.state.is_final() {
-                    now.state = OperationState::Cancelling;
-                }
-                now
-            }
-            None => op,
-        }
-    }
-
-    async fn find_operation(
-        &self,
-        who: &Principal,
-        effect: Effect,
-        id: &OperationId,
-    ) -> Result<Op, Error> {
-        let missing = || Error::NoOperation(id.clone());
-        let op = self.inner.store.operation(id.clone()).await?;
-        let op = op.ok_or_else(missing)?;
-        let owner = op.owner.as_ref().unwrap_or(&op.actor);
-        match decide(who, effect, owner) {
-            Decision::Allow => Ok(self.latest(op)),
-            Decision::Forbid => Err(Error::Forbidden),
-            Decision::Hide => Err(missing()),
-        }
-    }
 }
 
 /// Whoever acts when nobody asked.
 pub(crate) const OURSELVES: &str = "containarium";
-
-/// Whether `who` sees what belongs to nobody in particular.
-pub(crate) fn sees_all(who: &Principal) -> bool {
-    who.is(Role::Admin) || who.is(Role::Viewer)
-}
-
-fn answer(op: &Op, face: Face) -> OperationAnswer {
-    OperationAnswer {
-        operation: op.view(face),
-    }
-}
 
 fn op(asked: &Asked, plan: Plan) -> Op {
     let now = clock::now_ms();
