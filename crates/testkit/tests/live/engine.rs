@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use containarium_contract::Created;
 use containarium_testkit::{Key, wait_for};
 use serde_json::json;
 
 use crate::{SOON, start};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_killed_in_the_middle_of_a_create_leaves_nothing_of_it() {
+async fn a_create_in_the_middle_of_which_the_engine_is_killed_is_finished_when_it_is_back() {
     let Some((bed, daemon)) = start().await else {
         return;
     };
     let key = Key::new();
-    let (refused, ()) = tokio::join!(daemon.ask_to_create("alice", &key, json!({})), async {
+    let (made, ()) = tokio::join!(daemon.ask_to_create("alice", &key, json!({})), async {
         wait_for(
             Duration::from_secs(20),
             "the instance is being made",
@@ -24,35 +25,41 @@ async fn an_engine_killed_in_the_middle_of_a_create_leaves_nothing_of_it() {
         )
         .await;
         bed.kill_engine();
+        wait_for(SOON, "it is told that the engine is away", async || {
+            let list = daemon.ask_as_admin("GET", "/v1/containers", None).await;
+            let told = (
+                list.status,
+                list.json()["engine"].as_str().map(str::to_owned),
+            );
+            if told == (200, Some("unreachable".to_owned())) {
+                Ok(())
+            } else {
+                Err(told)
+            }
+        })
+        .await;
+        let ready = daemon.ask("GET", "/ready", None, None).await;
+        assert_eq!(ready.status, 503, "{ready:?}");
+        assert_eq!(daemon.ask("GET", "/health", None, None).await.status, 200);
+        // Of a half-made one nobody is told that it is there.
+        let alice = daemon
+            .ask_as_admin("GET", "/v1/containers/alice", None)
+            .await;
+        assert_eq!(alice.json()["container"]["state"], "creating", "{alice:?}");
+        let refused = daemon.ask_to_create("bob", &key, json!({})).await;
+        assert_eq!(
+            (refused.status, refused.reason().as_str()),
+            (503, "engine_unavailable"),
+            "{refused:?}"
+        );
+        assert!(refused.header("retry-after").is_some());
+        bed.start_engine();
     });
-    assert_eq!(
-        (refused.status, refused.reason().as_str()),
-        (503, "engine_unavailable"),
-        "{refused:?}"
-    );
-    assert!(refused.header("retry-after").is_some());
-
-    let list = daemon.ask_as_admin("GET", "/v1/containers", None).await;
-    assert_eq!(
-        (list.status, list.json()["engine"].as_str()),
-        (200, Some("unreachable")),
-        "{list:?}"
-    );
-    let ready = daemon.ask("GET", "/ready", None, None).await;
-    assert_eq!(ready.status, 503, "{ready:?}");
-    assert_eq!(daemon.ask("GET", "/health", None, None).await.status, 200);
-
-    bed.start_engine();
-    bed.emptied(SOON).await;
-    wait_for(SOON, "the name is free", async || {
-        let again = daemon.ask_to_create("alice", &key, json!({})).await;
-        if again.status == 201 {
-            Ok(())
-        } else {
-            Err(again)
-        }
-    })
-    .await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let made: Created = serde_json::from_value(made.json()).unwrap();
+    key.login(&made.container).says("true").await;
+    assert_eq!(bed.instances().await.len(), 1, "made once");
+    daemon.delete("alice").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,8 +46,18 @@ pub(crate) async fn listen(daemon: &TestDaemon, owner: &str) -> Listener {
 /// Changes the state of the only instance past the daemon.
 pub(crate) async fn past_us(bed: &Bed, change: &StateChange) {
     let name = bed.instances().await.remove(0).name;
-    let begun = bed.incus().change_state(&name, change).await.unwrap();
-    bed.incus().wait(&begun, CHANGE).await.unwrap();
+    // A new one may just be being marked as ready.
+    wait_for(SOON, "Incus takes it", async || {
+        let begun = bed.incus().change_state(&name, change).await.unwrap();
+        match bed.incus().wait(&begun, CHANGE).await {
+            Err(busy @ containarium_incus::Error::Busy(_)) => Err(busy),
+            other => {
+                other.unwrap();
+                Ok(())
+            }
+        }
+    })
+    .await;
 }
 
 /// The next event of a container, which is to be of this state.
