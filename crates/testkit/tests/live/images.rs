@@ -289,17 +289,18 @@ async fn a_system_without_apt_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_that_stops_in_the_middle_leaves_nothing_and_the_next_begins_anew() {
+async fn a_preparation_that_a_stopping_daemon_leaves_is_done_by_the_next() {
     let Some(bed) = Bed::made().await else {
         return;
     };
     let server = ImageServer::of(&[debian_13(&bed)]).await;
     let daemon = TestDaemon::with_remotes(&bed, server.remotes()).await;
     let asked = {
-        let client = daemon.admin();
-        let ask = json!({"image": "images:debian/13", "enableDocker": false});
-        let ask: containarium_contract::PrepareImage = serde_json::from_value(ask).unwrap();
-        tokio::spawn(async move { client.call(&ask).await })
+        let (url, token) = (daemon.url.clone(), daemon.admin_token());
+        let ask = json!({"image": "images:debian/13", "enableDocker": false}).to_string();
+        tokio::spawn(async move {
+            TestDaemon::ask_at(&url, "POST", "/v1/images", Some(&token), Some(&ask)).await
+        })
     };
     wait_for(LONG, "packages are being installed", async || {
         assert!(
@@ -326,9 +327,24 @@ async fn a_daemon_that_stops_in_the_middle_leaves_nothing_and_the_next_begins_an
     .await;
     assert_eq!(bed.instances().await.len(), 1, "a builder");
     let daemon = daemon.restarted().await;
-    let told = asked.await.unwrap().unwrap_err().to_string();
-    assert!(told.contains("the daemon is stopping"), "{told}");
-    nothing_of(&bed, "debian/13").await;
+    let told = asked.await.unwrap();
+    assert_eq!(told.status, 503, "{told:?}");
+    assert!(told.body.contains("the daemon is stopping"), "{told:?}");
+    wait_for(LONG, "the next daemon has prepared it", async || {
+        let path = "/v1/operations?kind=prepare_image";
+        let all = daemon.ask_as_admin("GET", path, None).await.json();
+        let op = &all["operations"][0];
+        if op["state"] == "succeeded" && op["attempt"] == 2 {
+            Ok(())
+        } else {
+            Err(op.clone())
+        }
+    })
+    .await;
+    let ready = list(&daemon).await;
+    let ready = ready.iter().find(|one| one["image"] == "images:debian/13");
+    assert_eq!(ready.unwrap()["state"], "ready");
+    bed.emptied(SOON).await;
 
     // One that was killed could not clean up; this is what it leaves.
     drop(daemon);
