@@ -61,6 +61,13 @@ impl Bed {
         self.incus().instances().await.unwrap()
     }
 
+    /// Those that are not deleted and kept.
+    pub async fn living(&self) -> Vec<Instance> {
+        let mut all = self.instances().await;
+        all.retain(|one| !one.config.contains_key("user.containarium.deleted"));
+        all
+    }
+
     /// Waits until no instance is left: what could not be undone at once is undone soon after.
     pub async fn emptied(&self, within: Duration) {
         wait_for(within, "no instance is left", async || {

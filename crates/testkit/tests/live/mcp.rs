@@ -12,7 +12,7 @@ async fn the_handbooks_lifecycle_works_over_stdio() {
     };
     let mut session = McpSession::with(&daemon).await;
     session.does_the_handbooks_lifecycle().await;
-    assert!(bed.instances().await.is_empty());
+    assert!(bed.living().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,5 +14,5 @@ async fn the_references_client_does_all_eight_tools() {
     client
         .does_all_eight_tools(image, Key::new().public())
         .await;
-    assert!(bed.instances().await.is_empty());
+    assert!(bed.living().await.is_empty());
 }
