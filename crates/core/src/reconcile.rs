@@ -105,7 +105,9 @@ impl Containarium {
             Act::Resume(id) => {
                 // The rest waits until it is known what it is about.
                 self.disagree();
-                if let Some(op) = self.inner.store.operation(id.clone()).await? {
+                let found = self.inner.store.operation(id.clone()).await?;
+                // A daemon that is stopping has just put it down, for the next.
+                if let Some(op) = found.filter(|_| !self.inner.closing.is_cancelled()) {
                     self.resume(op);
                 }
                 Ok(())
