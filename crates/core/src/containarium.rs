@@ -198,19 +198,7 @@ impl Containarium {
         effect: Effect,
         username: &Username,
     ) -> Result<Arc<Record>, Error> {
-        let record = self.find(who, effect, username)?;
-        let busy = |what| {
-            Err(Error::Busy {
-                username: username.clone(),
-                what,
-            })
-        };
-        match record.phase {
-            Phase::Ready => Ok(record),
-            Phase::Creating => busy("created"),
-            Phase::Deleting => busy("deleted"),
-            Phase::Deleted => Err(Error::NoContainer(username.clone())),
-        }
+        there(self.find(who, effect, username)?)
     }
 
     /// An error where the engine is known not to answer: nothing is begun that it would have to do.
@@ -265,4 +253,20 @@ pub(crate) fn operation_id() -> OperationId {
     let id = ulid::Ulid::generate().to_string();
     id.parse()
         .unwrap_or_else(|_| unreachable!("a ULID is one: {id}"))
+}
+
+/// The record, where its container is there for its users.
+pub(crate) fn there(record: Arc<Record>) -> Result<Arc<Record>, Error> {
+    let busy = |what| {
+        Err(Error::Busy {
+            username: record.username.clone(),
+            what,
+        })
+    };
+    match record.phase {
+        Phase::Ready => Ok(record),
+        Phase::Creating => busy("created"),
+        Phase::Deleting => busy("deleted"),
+        Phase::Deleted => Err(Error::NoContainer(record.username.clone())),
+    }
 }

@@ -86,6 +86,10 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
         // It was removed, and the daemon ended before that was noted.
         return gone(run).await;
     };
+    if record.phase == Phase::Deleted {
+        // By another delete, whose turn came first.
+        return Err(Error::NoContainer(record.username.clone()));
+    }
     let instance = record.instance();
     if record.phase == Phase::Ready {
         run.check()?;

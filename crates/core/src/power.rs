@@ -147,7 +147,7 @@ fn plan(record: &Arc<Record>, work: Work, within: Duration) -> Plan {
 /// A start, from wherever an earlier daemon left it.
 pub(crate) async fn run_start(run: &mut Run) -> Result<(), Error> {
     let core = run.core.clone();
-    let record = run.known_record()?;
+    let record = run.ready_record()?;
     let name = record.username.container_name();
     let instance = record.instance();
     let state = run.insist(|| core.inner.engine.state(&instance)).await?;
@@ -297,7 +297,7 @@ async fn not_up(run: &mut Run, record: &Record, error: Error) -> Error {
 /// A stop, from wherever an earlier daemon left it.
 pub(crate) async fn run_stop(run: &mut Run, force: bool, timeout: u32) -> Result<(), Error> {
     let core = run.core.clone();
-    let record = run.known_record()?;
+    let record = run.ready_record()?;
     let name = record.username.container_name();
     let (engine, instance) = (&core.inner.engine, record.instance());
     run.settled(&instance).await?;

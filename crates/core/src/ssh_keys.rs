@@ -169,7 +169,7 @@ impl Containarium {
 /// Another key, from wherever an earlier daemon left it.
 pub(crate) async fn run_add(run: &mut Run, key: SshPublicKey) -> Result<(), Error> {
     let core = run.core.clone();
-    let record = run.known_record()?;
+    let record = run.ready_record()?;
     let before = &record.spec.ssh_keys;
     let known = before.iter().any(|k| k.fingerprint() == key.fingerprint());
     if !known && before.len() >= MOST {
@@ -210,7 +210,7 @@ pub(crate) async fn run_remove(
     force: bool,
 ) -> Result<(), Error> {
     let core = run.core.clone();
-    let record = run.known_record()?;
+    let record = run.ready_record()?;
     let before = &record.spec.ssh_keys;
     let mut keys = before.clone();
     keys.retain(|key| *key.fingerprint() != fingerprint);

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use containarium_contract::{
-    CreateContainer, DeleteContainer, EngineHealth, GetContainer, ListContainers, Reason,
-    StartContainer, State, StopContainer,
+    AddSshKey, CreateContainer, DeleteContainer, EngineHealth, Face, GetContainer, GetOperation,
+    ListContainers, OperationState, Reason, StartContainer, State, StopContainer,
 };
 use containarium_core::{
-    Containarium, Error, Fault, Principal, Role, Step, Store, images::Remotes,
+    Asked, Containarium, Error, Fault, Principal, Role, Step, Store, images::Remotes,
 };
 use containarium_incus_sim::{Fault as SimFault, On};
 use containarium_testkit::Simulated;
@@ -402,4 +402,67 @@ async fn while_the_engine_hangs_reads_tell_what_the_store_knows() {
     bed.create(&admin, json!({"username": "bob"}))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn what_waited_for_a_delete_finds_no_container_any_more() {
+    let bed = bed(120).await;
+    let (core, admin) = (&bed.core, admin());
+    bed.create(&admin, json!({"username": "alice"}))
+        .await
+        .unwrap();
+    // Until it is tagged, that has the turn.
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let made = bed.there.incus.instances().await.unwrap().remove(0);
+        if made
+            .config
+            .get("user.containarium.phase")
+            .is_some_and(|phase| phase == "ready")
+        {
+            break;
+        }
+        assert!(Instant::now() < end, "it is not tagged: {made:?}");
+        sleep(Duration::from_millis(5)).await;
+    }
+    bed.there.sim.hang(true);
+    let asked = || Asked::from(&admin);
+    let delete: DeleteContainer =
+        serde_json::from_value(json!({"username": "alice", "force": true})).unwrap();
+    let deleted = core.begin_delete(asked(), delete.clone()).await.unwrap();
+    let look: GetOperation = serde_json::from_value(json!({"id": deleted.id})).unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let found = core.get_operation(&admin, Face::Rest, look.clone()).await;
+        if found.unwrap().operation.state == OperationState::Running {
+            break;
+        }
+        assert!(Instant::now() < end, "it does not begin");
+        sleep(Duration::from_millis(5)).await;
+    }
+    let alice = json!({"username": "alice"});
+    let start: StartContainer = serde_json::from_value(alice.clone()).unwrap();
+    let stop: StopContainer = serde_json::from_value(alice).unwrap();
+    let key = format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{:0>43}", 1);
+    let add: AddSshKey = serde_json::from_value(json!({"username": "alice", "key": key})).unwrap();
+    let purge = DeleteContainer {
+        purge: true,
+        ..delete
+    };
+    let started = core.begin_start(asked(), start).await.unwrap();
+    let stopped = core.begin_stop(asked(), stop).await.unwrap();
+    let added = core.begin_add_ssh_key(asked(), add).await.unwrap();
+    let purged = core.begin_delete(asked(), purge).await.unwrap();
+    bed.there.sim.hang(false);
+    assert!(core.done(deleted).await.unwrap().deleted_until.is_some());
+    for error in [
+        core.done(started).await.unwrap_err(),
+        core.done(stopped).await.unwrap_err(),
+        core.done(added).await.unwrap_err(),
+        core.done(purged).await.unwrap_err(),
+    ] {
+        assert_eq!(reason(&error), Reason::NotFound, "{error:?}");
+    }
+    let kept = bed.there.incus.instances().await.unwrap().remove(0);
+    assert!(kept.status_code.is_stopped(), "{kept:?}");
 }

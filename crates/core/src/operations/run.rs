@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Containarium, Error, StoreError, clock,
+    containarium::there,
     fault::Fault,
     step::{Moment, Step, passing},
     store::{Op, Record, Tx},
@@ -166,6 +167,12 @@ impl Run {
             Ok(username) => Error::NoContainer(username),
             Err(_) => Error::NoOperation(self.op.id.clone()),
         })
+    }
+
+    /// The same where it must still be there for its users: what waited for its turn may come after
+    /// a delete.
+    pub(crate) fn ready_record(&self) -> Result<Arc<Record>, Error> {
+        there(self.known_record()?)
     }
 
     /// Whether an earlier attempt came through this step.
