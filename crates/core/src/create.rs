@@ -9,14 +9,15 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use crate::{
-    Asked, Begun, Containarium, Error, Principal, Record, Role, clock,
+    Asked, Begun, Containarium, Error, Installation, Principal, Record, Role, clock,
+    delete::removed,
     engine::Host,
     inventory::Login,
     login,
     operations::{Plan, Run, away},
     ssh_keys::distinct,
     step::{Moment, Step, passing},
-    store::{Phase, Reservation, Reserved, Spec},
+    store::{Op, Phase, Reservation, Reserved, Spec, Tx},
     work::Work,
 };
 
@@ -54,44 +55,26 @@ impl Containarium {
     ) -> Result<Begun<CreateContainer>, Error> {
         let owner = owner(&asked.who, &request)?;
         let id = Ulid::generate().to_string().to_lowercase();
-        let reservation = std::sync::Arc::new(std::sync::OnceLock::new());
         let judged = async {
             self.engine_answers()?;
             let (spec, notes) = self.spec(&request).await?;
-            let _first = reservation.set(Reservation {
-                id: id.clone(),
-                username: request.username.clone(),
-                owner: owner.clone(),
-                spec,
-                in_use: self.inner.inventory.in_use(),
-                now: clock::now(),
-            });
             Ok(Plan {
                 target: request.username.to_string(),
                 container: Some(id.clone()),
                 owner: Some(owner.clone()),
                 work: Work::Create { notes },
                 within: WITHIN,
+                reserve: Some(Reservation {
+                    id,
+                    username: request.username.clone(),
+                    owner,
+                    spec,
+                    in_use: self.inner.inventory.in_use(),
+                    now: clock::now(),
+                }),
             })
         };
-        let installation = self.inner.engine.installation.clone();
-        let (username, wanted) = (request.username.clone(), reservation.clone());
-        self.begin(asked, &request, judged, move |tx, op| {
-            let Some(wanted) = wanted.get().cloned() else {
-                return Err(Error::Overdue);
-            };
-            passing(op.kind(), Step::Reserve, Moment::Before);
-            match tx.reserve(&installation, wanted)? {
-                Reserved::Held(_) => {
-                    passing(op.kind(), Step::Reserve, Moment::Done);
-                    op.passed(Step::Reserve, clock::now_ms());
-                    Ok(())
-                }
-                Reserved::NameTaken => Err(Error::NameTaken(username)),
-                Reserved::Exhausted => Err(Error::Exhausted),
-            }
-        })
-        .await
+        self.begin(asked, &request, judged).await
     }
 
     /// What is asked for, capped at what the host has, and a sentence for each thing capped.
@@ -189,30 +172,6 @@ impl Containarium {
         });
     }
 
-    /// Removes an instance as often as it takes: one that was half made when Incus ended may still
-    /// be written to.
-    pub(crate) async fn remove_insisting(
-        &self,
-        run: &mut Run,
-        record: &Record,
-    ) -> Result<(), Error> {
-        let mut pause = Duration::from_millis(250);
-        loop {
-            match self.inner.engine.remove(&record.instance()).await {
-                Ok(()) => return Ok(()),
-                Err(error) if away(&error) => run.engine_back(&error.into()).await?,
-                Err(error) if pause > Duration::from_secs(8) => {
-                    return Err(self.failed_in("create", record, Step::Make, error, String::new()));
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "not removed yet");
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-            }
-        }
-    }
-
     /// Waits for the banner of a container that was started; it may also die.
     pub(crate) async fn boot(
         &self,
@@ -273,6 +232,26 @@ impl Containarium {
             },
             other => other,
         }
+    }
+}
+
+/// Holds what a create needs, in the transaction that writes it down.
+pub(crate) fn reserved(
+    tx: &mut Tx<'_>,
+    op: &mut Op,
+    installation: &Installation,
+    wanted: Reservation,
+) -> Result<(), Error> {
+    passing(op.kind(), Step::Reserve, Moment::Before);
+    let username = wanted.username.clone();
+    match tx.reserve(installation, wanted)? {
+        Reserved::Held(_) => {
+            passing(op.kind(), Step::Reserve, Moment::Done);
+            op.passed(Step::Reserve, clock::now_ms());
+            Ok(())
+        }
+        Reserved::NameTaken => Err(Error::NameTaken(username)),
+        Reserved::Exhausted => Err(Error::Exhausted),
     }
 }
 
@@ -391,7 +370,7 @@ async fn make(run: &mut Run, record: &Record) -> Result<(), Error> {
                 Some(State::Running) => return Ok(()),
                 None => {}
                 // Nothing tells a whole one from one that Incus had half unpacked when it ended.
-                Some(_) => core.remove_insisting(run, record).await?,
+                Some(_) => removed(run, "create", record, Step::Make).await?,
             }
         }
         run.check()?;

@@ -7,7 +7,7 @@ use containarium_contract::{DeleteContainer, Deleted, Effect, Exit, ExitReason, 
 
 use crate::{
     Asked, Begun, Containarium, Error, Record, clock,
-    operations::{Plan, Run},
+    operations::{Plan, Run, away},
     step::Step,
     store::Phase,
     work::Work,
@@ -15,6 +15,9 @@ use crate::{
 
 /// How long a delete may take, engine away and all.
 const WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// Between two tries to remove an instance that Incus cannot remove, at first and at the most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
 
 impl Containarium {
     /// Deletes a container.
@@ -42,18 +45,10 @@ impl Containarium {
                 return Err(Error::NotStopped(request.username.clone()));
             }
             let keep = if request.purge { 0 } else { self.retention() };
-            Ok(Plan {
-                target: record.username.to_string(),
-                container: Some(record.id.clone()),
-                owner: Some(record.owner.clone()),
-                work: Work::Delete {
-                    force: request.force,
-                    keep,
-                },
-                within: WITHIN,
-            })
+            let force = request.force;
+            Ok(Plan::about(&record, Work::Delete { force, keep }, WITHIN))
         };
-        self.begin(asked, &request, judged, |_, _| Ok(())).await
+        self.begin(asked, &request, judged).await
     }
 }
 
@@ -131,7 +126,7 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
     }
     if keep == 0 {
         run.begin_anyway(Step::Remove);
-        remove(run, &record).await?;
+        remove(run, "delete", &record).await?;
         ending.done("deleted");
         run.passed(Step::Remove);
         return gone(run).await;
@@ -142,7 +137,7 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
         kept_until: Some(until),
         ..(*run.known_record()?).clone()
     };
-    match run.insist_on(&instance, || engine.mark(&kept)).await {
+    match run.insist_on(&instance, || core.mark(&kept)).await {
         Ok(()) => {}
         Err(e) if e.is_not_found() => {
             ending.done("deleted");
@@ -150,9 +145,6 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
         }
         Err(e) => return Err(failed(run, &record, Step::Keep, e)),
     }
-    core.inner
-        .inventory
-        .set_tags(&instance, |tags| tags.kept_until = Some(until));
     ending.done("deleted");
     run.passed(Step::Keep);
     run.begin_anyway(Step::Commit);
@@ -175,14 +167,44 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
     .await
 }
 
-/// Removes its instance, however often that takes.
-pub(crate) async fn remove(run: &mut Run, record: &Record) -> Result<(), Error> {
+/// Removes its instance for good.
+pub(crate) async fn remove(
+    run: &mut Run,
+    what: &'static str,
+    record: &Record,
+) -> Result<(), Error> {
     let core = run.core.clone();
     let instance = record.instance();
     run.settled(&instance).await?;
-    let removed = core.remove_insisting(run, record).await;
+    let removed = removed(run, what, record, Step::Remove).await;
     core.inner.inventory.remove(&instance);
     removed
+}
+
+/// Removes an instance as often as it takes: one that was half made when Incus ended may still be
+/// written to.
+pub(crate) async fn removed(
+    run: &mut Run,
+    what: &'static str,
+    record: &Record,
+    step: Step,
+) -> Result<(), Error> {
+    let core = run.core.clone();
+    let mut pause = PAUSE.0;
+    loop {
+        match core.inner.engine.remove(&record.instance()).await {
+            Ok(()) => return Ok(()),
+            Err(error) if away(&error) => run.engine_back(&error.into()).await?,
+            Err(error) if pause > PAUSE.1 => {
+                return Err(core.failed_in(what, record, step, error, String::new()));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "not removed yet");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+        }
+    }
 }
 
 /// Nothing is left of it.

@@ -2,7 +2,9 @@
 
 use containarium_contract::{Effect, Event, ListenEvents, Target};
 
-use crate::{Containarium, Decision, Error, Principal, Role, access::decide, store::Occurred};
+use crate::{
+    Containarium, Decision, Error, Principal, access::decide, operations::sees_all, store::Occurred,
+};
 
 /// An event with its number.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +93,7 @@ impl Telling {
         }
         let may = match &occurred.owner {
             Some(owner) => decide(&self.who, Effect::Read, owner) == Decision::Allow,
-            None => self.who.is(Role::Admin) || self.who.is(Role::Viewer),
+            None => sees_all(&self.who),
         };
         may.then_some(Told {
             seq: occurred.seq,

@@ -52,19 +52,27 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// One that was not known before.
+    fn new(state: State, at: Instant) -> Self {
+        Self {
+            state,
+            login: Login::Unknown,
+            up_since: None,
+            started: String::new(),
+            pid: None,
+            doubted: false,
+            at,
+            tagged: None,
+            tags: Tags::default(),
+        }
+    }
+
     /// One that does nothing, as a listing finds it.
     #[cfg(test)]
     pub(crate) fn stopped(tags: Tags) -> Self {
         Self {
-            state: State::Stopped,
-            login: Login::Unknown,
-            up_since: None,
-            tagged: None,
-            started: String::new(),
-            pid: None,
-            doubted: false,
-            at: Instant::now(),
             tags,
+            ..Self::new(State::Stopped, Instant::now())
         }
     }
 
@@ -265,15 +273,8 @@ impl Inventory {
         seen.gone.remove(instance);
         let Some(known) = seen.by_name.get_mut(instance) else {
             let new = Seen {
-                state,
-                login: Login::Unknown,
                 up_since: (state == State::Running).then_some(now),
-                started: String::new(),
-                pid: None,
-                doubted: false,
-                at: now,
-                tagged: None,
-                tags: Tags::default(),
+                ..Seen::new(state, now)
             };
             seen.by_name.insert(instance.to_owned(), new);
             return None;

@@ -43,7 +43,7 @@ mod undelete;
 mod watch;
 mod work;
 
-pub use containarium_incus::{Certificates, Client as Incus};
+pub use containarium_incus::{Certificates, Client as Incus, chain};
 
 pub use access::{Decision, decide, decide_shared, may_ever};
 pub use asked::Asked;

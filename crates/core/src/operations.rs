@@ -5,7 +5,7 @@ mod look;
 mod run;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     marker::PhantomData,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -17,13 +17,15 @@ use containarium_contract::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use run::{Run, away, chain};
+pub(crate) use look::sees_all;
+pub(crate) use run::{Run, away};
 
 use crate::{
-    Asked, Containarium, Error, Principal, StoreError, clock,
+    Asked, Containarium, Error, Principal, Record, StoreError, clock,
     containarium::operation_id,
+    create::reserved,
     step::{Moment, passing},
-    store::{Op, StepRecord, Tx},
+    store::{Op, Reservation, StepRecord},
     work::Work,
 };
 
@@ -60,13 +62,13 @@ impl Operations {
     }
 
     /// Those that have a task.
-    pub(crate) fn ids(&self) -> std::collections::HashSet<OperationId> {
+    pub(crate) fn ids(&self) -> HashSet<OperationId> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.keys().cloned().collect()
     }
 
     /// The ids of the containers that some operation works on, or is about to.
-    pub(crate) fn busy(&self) -> std::collections::HashSet<String> {
+    pub(crate) fn busy(&self) -> HashSet<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.values()
             .filter_map(|live| live.now.borrow().container.clone())
@@ -106,17 +108,32 @@ pub(crate) struct Plan {
     pub(crate) work: Work,
     /// When it is given up.
     pub(crate) within: Duration,
+    /// What a create holds from the moment it is written down.
+    pub(crate) reserve: Option<Reservation>,
+}
+
+impl Plan {
+    /// A change of a container that is there.
+    pub(crate) fn about(record: &Record, work: Work, within: Duration) -> Self {
+        Self {
+            target: record.username.to_string(),
+            container: Some(record.id.clone()),
+            owner: Some(record.owner.clone()),
+            work,
+            within,
+            reserve: None,
+        }
+    }
 }
 
 impl Containarium {
     /// Writes a change down, unless the same request has already, and begins it. `plan` judges the
-    /// request; `also` belongs to the same transaction.
+    /// request.
     pub(crate) async fn begin<E: Endpoint>(
         &self,
         asked: Asked,
         ask: &E,
         plan: impl Future<Output = Result<Plan, Error>>,
-        also: impl FnOnce(&mut Tx<'_>, &mut Op) -> Result<(), Error> + Send + 'static,
     ) -> Result<Begun<E>, Error> {
         let begun = |id| Begun {
             id,
@@ -131,7 +148,7 @@ impl Containarium {
         if self.inner.closing.is_cancelled() {
             return Err(Error::Stopping);
         }
-        let plan = match plan.await {
+        let mut plan = match plan.await {
             Ok(plan) => plan,
             Err(refused) => {
                 // Meanwhile the same request may have been begun, and even have ended.
@@ -143,15 +160,20 @@ impl Containarium {
                 return Err(refused);
             }
         };
+        let reserve = plan.reserve.take();
         let mut op = op(&asked, plan);
         let this = self.clone();
         // Once it is written down it has a task, whether its caller still waits or not.
         self.to_the_end(async move {
+            let core = this.clone();
             let submitted = this.inner.store.write(move |tx| {
                 if let Some(known) = tx.begun_by(request.as_ref(), clock::now())? {
                     return Ok(Submitted::Known(known));
                 }
-                if let Err(error) = also(tx, &mut op) {
+                if let Some(wanted) = reserve
+                    && let Err(error) =
+                        reserved(tx, &mut op, &core.inner.engine.installation, wanted)
+                {
                     return Ok(Submitted::Refused(error));
                 }
                 tx.insert(&op, request.as_ref())?;

@@ -1,6 +1,6 @@
 //! Starting and stopping a container.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use containarium_contract::{
     ContainerChanged, Effect, Exit, ExitReason, StartContainer, State, StopContainer,
@@ -44,9 +44,9 @@ impl Containarium {
         let who = asked.who.clone();
         let judged = async {
             let record = self.find_ready(&who, Effect::Write, &request.username)?;
-            Ok(plan(&record, Work::Start, WITHIN))
+            Ok(Plan::about(&record, Work::Start, WITHIN))
         };
-        self.begin(asked, &request, judged, |_, _| Ok(())).await
+        self.begin(asked, &request, judged).await
     }
 
     /// Stops a container.
@@ -76,9 +76,9 @@ impl Containarium {
                 force: request.force,
                 timeout: request.timeout,
             };
-            Ok(plan(&record, work, within))
+            Ok(Plan::about(&record, work, within))
         };
-        self.begin(asked, &request, judged, |_, _| Ok(())).await
+        self.begin(asked, &request, judged).await
     }
 
     /// Asks the container to shut down, twice if there is time.
@@ -131,16 +131,6 @@ impl Containarium {
             message,
             container: self.view(record, Some(state)),
         }
-    }
-}
-
-fn plan(record: &Arc<Record>, work: Work, within: Duration) -> Plan {
-    Plan {
-        target: record.username.to_string(),
-        container: Some(record.id.clone()),
-        owner: Some(record.owner.clone()),
-        work,
-        within,
     }
 }
 

@@ -10,11 +10,7 @@ use containarium_contract::State;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    Containarium, Error, Record,
-    claims::Claim,
-    clock,
-    operations::{Plan, chain},
-    store::Phase,
+    Containarium, Error, Record, chain, claims::Claim, clock, operations::Plan, store::Phase,
     work::Work,
 };
 
@@ -127,8 +123,8 @@ impl Containarium {
                 let Some(record) = self.inner.store.container_by_id(id) else {
                     return Ok(());
                 };
-                self.begin_ourselves(cause.as_str(), purge_plan(&record))
-                    .await
+                let plan = Plan::about(&record, Work::Purge, WITHIN);
+                self.begin_ourselves(cause.as_str(), plan).await
             }
             Act::RemoveHalfMade(instance) => Ok(self.inner.engine.remove(instance).await?),
         }
@@ -162,7 +158,7 @@ impl Containarium {
 
     async fn mark_by_id(&self, id: &str) -> Result<(), Error> {
         match self.turn_of(id, &[Phase::Ready, Phase::Deleted]).await? {
-            Some((_claim, record)) => self.mark(&record).await,
+            Some((_claim, record)) => Ok(self.mark(&record).await?),
             None => Ok(()),
         }
     }
@@ -211,7 +207,7 @@ impl Containarium {
     }
 
     /// Lets an instance say what its record says. Whoever calls has the claim.
-    pub(crate) async fn mark(&self, record: &Record) -> Result<(), Error> {
+    pub(crate) async fn mark(&self, record: &Record) -> Result<(), containarium_incus::Error> {
         self.inner.engine.mark(record).await?;
         let until = record.kept_until;
         self.inner.inventory.set_tags(&record.instance(), |tags| {
@@ -238,17 +234,6 @@ impl Containarium {
     /// Wakes the reconciler.
     pub(crate) fn disagree(&self) {
         self.inner.disagreement.notify_one();
-    }
-}
-
-/// The removal of a deleted container for good.
-pub(crate) fn purge_plan(record: &Record) -> Plan {
-    Plan {
-        target: record.username.to_string(),
-        container: Some(record.id.clone()),
-        owner: Some(record.owner.clone()),
-        work: Work::Purge,
-        within: WITHIN,
     }
 }
 

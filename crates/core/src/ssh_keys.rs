@@ -84,9 +84,9 @@ impl Containarium {
         let judged = async {
             let record = self.find_ready(&who, Effect::Write, &request.username)?;
             let key = request.key.clone();
-            Ok(plan(&record, Work::AddSshKey { key }))
+            Ok(Plan::about(&record, Work::AddSshKey { key }, WITHIN))
         };
-        self.begin(asked, &request, judged, |_, _| Ok(())).await
+        self.begin(asked, &request, judged).await
     }
 
     /// Stops a key from logging in.
@@ -112,9 +112,9 @@ impl Containarium {
                 fingerprint: request.fingerprint.clone(),
                 force: request.force,
             };
-            Ok(plan(&record, work))
+            Ok(Plan::about(&record, work, WITHIN))
         };
-        self.begin(asked, &request, judged, |_, _| Ok(())).await
+        self.begin(asked, &request, judged).await
     }
 
     /// Whether a change of keys comes to sshd at all, and when, in words.
@@ -261,16 +261,6 @@ fn with_keys(record: &Record, keys: &[SshPublicKey]) -> Spec {
     Spec {
         ssh_keys: keys.to_vec(),
         ..record.spec.clone()
-    }
-}
-
-fn plan(record: &Record, work: Work) -> Plan {
-    Plan {
-        target: record.username.to_string(),
-        container: Some(record.id.clone()),
-        owner: Some(record.owner.clone()),
-        work,
-        within: WITHIN,
     }
 }
 

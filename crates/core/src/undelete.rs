@@ -47,17 +47,10 @@ impl Containarium {
                 });
             }
             self.engine_answers()?;
-            Ok(Plan {
-                target: record.username.to_string(),
-                container: Some(record.id.clone()),
-                owner: Some(record.owner.clone()),
-                work: Work::Undelete {
-                    start: record.running,
-                },
-                within: WITHIN,
-            })
+            let start = record.running;
+            Ok(Plan::about(&record, Work::Undelete { start }, WITHIN))
         };
-        self.begin(asked, &request, judged, |_, _| Ok(())).await
+        self.begin(asked, &request, judged).await
     }
 
     /// The one of that name that was deleted last, of those that `who` may bring back.
@@ -76,7 +69,6 @@ impl Containarium {
 /// An undelete, from wherever an earlier daemon left it.
 pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
     let core = run.core.clone();
-    let engine = &core.inner.engine;
     let record = run.record().ok_or_else(|| nothing_deleted(run))?;
     if record.phase == Phase::Deleted {
         run.begin(Step::Restore)?;
@@ -94,11 +86,8 @@ pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
     }
     let record = run.known_record()?;
     let instance = record.instance();
-    let marked = run.insist_on(&instance, || engine.mark(&record)).await;
+    let marked = run.insist_on(&instance, || core.mark(&record)).await;
     marked.map_err(|e| core.failed_in("undelete", &record, Step::Restore, e, String::new()))?;
-    core.inner
-        .inventory
-        .set_tags(&instance, |tags| tags.kept_until = None);
     let name = record.username.container_name();
     let (state, message) = if start {
         let grown = crate::power::bring_up(run, "undelete", &record).await?;

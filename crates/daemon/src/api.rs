@@ -14,7 +14,7 @@ use containarium_contract::{
     Endpoint, GetOperation, Problem, Reason, Spec, Stream, accept, quotable, read_text,
 };
 use containarium_core::{
-    Asked, Begun, Containarium, Error, Fault, Principal, Telling, Tunnel, may_ever,
+    Asked, Begun, Containarium, Error, Fault, Principal, Telling, Tunnel, chain, may_ever,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -254,17 +254,6 @@ fn success<T: serde::Serialize>(spec: &Spec, done: &T) -> Response<Body> {
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
-}
-
-/// The error and all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Builds the request from the path, then the query or the body.

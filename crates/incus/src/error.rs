@@ -201,6 +201,19 @@ fn meaning(code: u16, text: &str) -> Option<Make> {
     }
 }
 
+/// An error with all its causes, in one line: many leave the one that matters to their source.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

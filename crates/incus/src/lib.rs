@@ -53,7 +53,7 @@ mod upload;
 
 pub use address::{BadAddress, Certificates};
 pub use client::{Client, Etagged};
-pub use error::{Error, Result};
+pub use error::{Error, Result, chain};
 pub use events::{Event, EventType, Events, Happened, Heard, Lifecycle, Requestor};
 pub use exec::{Exec, ExecOutput};
 pub use files::{FileKind, FilePost};

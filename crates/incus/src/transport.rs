@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::address::Address;
 use crate::elements::Elements;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::upload::Upload;
 
 /// What to do with an answer that is longer than wanted.
@@ -156,16 +156,4 @@ async fn read_for_each(mut body: Incoming, take: Take<'_>, what: &str) -> Result
         }
     }
     Ok(elements.rest().into())
-}
-
-/// An error with its causes; hyper's own sentence leaves out the one that matters.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

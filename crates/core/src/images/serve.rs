@@ -71,7 +71,7 @@ impl Containarium {
             };
             Ok(plan(&request.image, work, PREPARING))
         };
-        self.begin(asked, &request, judged, |_, _| Ok(())).await
+        self.begin(asked, &request, judged).await
     }
 
     /// Deletes what is prepared of an image, and the base image that was fetched for it.
@@ -100,7 +100,7 @@ impl Containarium {
             let image = request.image.clone();
             Ok(plan(&request.image, Work::DeleteImage { image }, DELETING))
         };
-        self.begin(asked, &request, judged, |_, _| Ok(())).await
+        self.begin(asked, &request, judged).await
     }
 
     /// Waits until a container can be made from the image, and prepares it if need be.
@@ -378,6 +378,7 @@ fn plan(image: &ImageRef, work: Work, within: Duration) -> Plan {
         owner: None,
         work,
         within,
+        reserve: None,
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Containarium, Error, StoreError, clock,
+    Containarium, Error, StoreError, chain, clock,
     containarium::there,
     fault::Fault,
     step::{Moment, Step, passing},
@@ -66,15 +66,13 @@ impl Run {
             () = sleep_until(self.end) => Err(Error::Overdue),
             () = core.inner.closing.cancelled() => return true,
         };
-        let done = match claim {
-            Ok(_claim) => match self.taken_up().await {
-                // The claim is held to the end of the match.
-                Ok(()) => {
-                    let done = self.work().await;
-                    return self.conclude(done).await;
-                }
-                Err(error) => Err(error),
-            },
+        // Held until its end is written down.
+        let _claim = match claim {
+            Ok(claim) => claim,
+            Err(error) => return self.conclude(Err(error)).await,
+        };
+        let done = match self.taken_up().await {
+            Ok(()) => self.work().await,
             Err(error) => Err(error),
         };
         self.conclude(done).await
@@ -113,7 +111,7 @@ impl Run {
         if self.op.attempt > ATTEMPTS {
             return Err(Error::Overdue);
         }
-        self.write(|_, _| Ok(())).await
+        self.write(|_| Ok(())).await
     }
 
     async fn conclude(mut self, done: Result<(), Error>) -> bool {
@@ -142,7 +140,7 @@ impl Run {
             }
         }
         self.op.error = Some(fault);
-        if let Err(e) = self.write(|_, _| Ok(())).await {
+        if let Err(e) = self.write(|_| Ok(())).await {
             // Whoever waits is told; the reconciler takes it up again, because the store says
             // that it is not over.
             tracing::error!(operation = %id, error = %e, "its end is not noted");
@@ -216,7 +214,7 @@ impl Run {
         also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Error> {
         self.passed(step);
-        self.write(|tx, _| also(tx)).await
+        self.write(also).await
     }
 
     /// Writes down that all of it is done.
@@ -231,7 +229,7 @@ impl Run {
         let before = self.op.state;
         self.op.state = OperationState::Succeeded;
         self.op.result = Some(result);
-        if let Err(e) = self.write(|tx, _| also(tx)).await {
+        if let Err(e) = self.write(also).await {
             self.op.state = before;
             self.op.result = None;
             return Err(e);
@@ -246,7 +244,7 @@ impl Run {
         also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Error> {
         self.op.error = Some(Fault::from(error));
-        self.write(|tx, _| also(tx)).await
+        self.write(also).await
     }
 
     /// Why it failed, where an earlier daemon noted that.
@@ -281,13 +279,13 @@ impl Run {
         &mut self,
         also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Error> {
-        self.write(|tx, _| also(tx)).await
+        self.write(also).await
     }
 
     /// Writes the operation as it is, and what else is so, in one transaction; then shows it.
     async fn write(
         &mut self,
-        also: impl FnOnce(&mut Tx<'_>, &Op) -> Result<(), StoreError> + Send + 'static,
+        also: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Error> {
         self.op.updated_at = clock::now_ms();
         if self.cancel.is_cancelled() && self.op.state == OperationState::Running {
@@ -298,7 +296,7 @@ impl Run {
             .inner
             .store
             .write(move |tx| {
-                also(tx, &op)?;
+                also(tx)?;
                 tx.put(&op)
             })
             .await?;
@@ -422,8 +420,7 @@ impl Run {
                 Err(error) if away(&error) => error,
                 Err(error) => return Err(error),
             };
-            let told = Error::EngineSilent;
-            if self.engine_back(&told).await.is_err() {
+            if self.engine_back(&Error::EngineSilent).await.is_err() {
                 return Err(error);
             }
         }
@@ -433,15 +430,4 @@ impl Run {
 /// Whether this says nothing but that the engine did not answer.
 pub(crate) fn away(error: &containarium_incus::Error) -> bool {
     error.outcome_unknown() || matches!(error, containarium_incus::Error::Unreachable { .. })
-}
-
-/// The error and all its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
