@@ -2,7 +2,7 @@
 //! Nothing here asks the engine anything.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::Ipv4Addr,
     sync::{
         PoisonError, RwLock,
@@ -380,13 +380,10 @@ impl Inventory {
         seen.by_name.get(instance)?.tags.roomy
     }
 
-    /// All of them, by name.
-    pub(crate) fn all(&self) -> BTreeMap<String, Seen> {
+    /// What `look` makes of all of them, by name; nothing changes meanwhile.
+    pub(crate) fn all<T>(&self, look: impl FnOnce(&HashMap<String, Seen>) -> T) -> T {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-        seen.by_name
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect()
+        look(&seen.by_name)
     }
 
     /// The addresses and first user ids that instances have.

@@ -6,7 +6,7 @@ mod plan;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use containarium_contract::State;
+use containarium_contract::{OperationId, State};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
@@ -64,19 +64,21 @@ impl Containarium {
         // Those that have a task first: what ends after that is not taken for one without.
         let tasks = self.inner.operations.ids();
         let unfinished = self.inner.store.unfinished().await?;
-        let seen = self.inner.inventory.all();
         let busy = self.inner.operations.busy();
         let idle = unfinished.iter().filter(|op| !tasks.contains(&op.id));
-        let observed = Observed {
-            installation: &self.inner.engine.installation.id,
-            records: &records,
-            unfinished: &idle.map(|op| op.id.clone()).collect::<Vec<_>>(),
-            seen: &seen,
-            busy: &busy,
-            space: space.map(|space| (space.used, space.total)),
-            now,
-        };
-        let acts = plan(&observed, suspects);
+        let idle: Vec<OperationId> = idle.map(|op| op.id.clone()).collect();
+        let acts = self.inner.inventory.all(|seen| {
+            let observed = Observed {
+                installation: &self.inner.engine.installation.id,
+                records: &records,
+                unfinished: &idle,
+                seen,
+                busy: &busy,
+                space: space.map(|space| (space.used, space.total)),
+                now,
+            };
+            plan(&observed, suspects)
+        });
         let mut all = true;
         for act in acts {
             tracing::info!(?act, "reconciling");
@@ -89,7 +91,7 @@ impl Containarium {
         for record in records.iter().filter(|record| record.phase == Phase::Ready) {
             self.look_at_login(record).await;
         }
-        tracing::debug!(took = ?begun.elapsed(), instances = seen.len(), "reconciled");
+        tracing::debug!(took = ?begun.elapsed(), containers = records.len(), "reconciled");
         let there = |id: &str| self.inner.store.container_by_id(id).is_some();
         self.inner.samples.retain(there);
         self.inner.store.prune(now).await?;

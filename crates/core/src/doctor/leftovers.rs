@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use containarium_incus::Client;
+use containarium_incus::{Client, Instance};
 
 use super::{Finding, probe};
 use crate::{Installation, Store, engine::INSTALL_TAG, images::alias};
@@ -27,14 +27,15 @@ pub(super) async fn examine(
         Err(e) => findings.push(Finding::unknown(IMAGES, format!("Incus does not say: {e}"))),
     }
     // Records come before their instances and go after them, so the instances are asked first.
-    let instances = incus.instances().await;
+    let ours = |instance: Instance| {
+        let ours = instance.config.get(INSTALL_TAG) == Some(&here.id);
+        ours.then_some(instance.name)
+    };
+    let instances = incus.each_instance(ours).await;
     let records = store.map(Store::all_containers);
     findings.push(match (instances, records) {
         (Ok(instances), Some(records)) => {
-            let tagged = instances
-                .into_iter()
-                .filter(|instance| instance.config.get(INSTALL_TAG) == Some(&here.id));
-            let there: BTreeSet<String> = tagged.map(|instance| instance.name).collect();
+            let there: BTreeSet<String> = instances.into_iter().collect();
             let known: BTreeSet<String> = records.iter().map(|record| record.instance()).collect();
             agree(here, &there, &known)
         }

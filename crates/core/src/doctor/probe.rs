@@ -8,7 +8,7 @@ use std::{
 };
 
 use containarium_contract::{Resources, Subject, Username};
-use containarium_incus::{Client, Error, Exec, InstancePatch, StateChange};
+use containarium_incus::{Client, Error, Exec, Instance, InstancePatch, StateChange};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
@@ -125,11 +125,12 @@ pub(super) async fn examine(
 
 /// Removes what a run that was killed has left.
 async fn sweep(incus: &Client, engine: &Engine) -> Result<(), Error> {
-    for instance in incus.instances().await? {
+    let left = |instance: Instance| {
         let ours = instance.config.get(INSTALL_TAG) == Some(&engine.installation.id);
-        if ours && instance.name.starts_with(PREFIX) {
-            engine.remove(&instance.name).await?;
-        }
+        (ours && instance.name.starts_with(PREFIX)).then_some(instance.name)
+    };
+    for name in incus.each_instance(left).await? {
+        engine.remove(&name).await?;
     }
     Ok(())
 }

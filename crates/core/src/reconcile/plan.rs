@@ -19,7 +19,7 @@
 //! | none | ours, was ready or runs | none: reported as unclaimed, for a person to decide |
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Observed<'a> {
     pub(super) records: &'a [Arc<Record>],
     /// Operations that are not over and have no task.
     pub(super) unfinished: &'a [OperationId],
-    pub(super) seen: &'a BTreeMap<String, Seen>,
+    pub(super) seen: &'a HashMap<String, Seen>,
     /// Containers that operations work on.
     pub(super) busy: &'a HashSet<String>,
     /// Of the storage, bytes: used, and all.

@@ -84,9 +84,10 @@ async fn rebuilt(
         what,
         why,
     };
-    let instances = incus.in_project(name).instances().await;
-    let mut ours = instances.doing("listing instances")?;
-    ours.retain(|instance| instance.config.get(INSTALL_TAG) == Some(&id));
+    let ours =
+        |instance: Instance| (instance.config.get(INSTALL_TAG) == Some(&id)).then_some(instance);
+    let ours = incus.in_project(name).each_instance(ours).await;
+    let ours = ours.doing("listing instances")?;
 
     let bridge = match incus.network(name).await {
         Ok(bridge) if bridge.config.get(INSTALL_TAG) == Some(&id) => bridge,

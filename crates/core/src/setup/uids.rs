@@ -93,9 +93,9 @@ pub(super) async fn used(incus: &Client, subuid: &str) -> Result<Vec<Range<u64>>
             };
             used.extend(theirs.map(|(first, ranges)| ids(first, ranges)));
         }
-        let instances = incus.in_project(&project.name).instances().await;
-        let instances = instances.doing("listing instances")?;
-        used.extend(instances.iter().filter_map(isolated));
+        let there = incus.in_project(&project.name);
+        let theirs = there.each_instance(|instance| isolated(&instance)).await;
+        used.extend(theirs.doing("listing instances")?);
     }
     Ok(used)
 }

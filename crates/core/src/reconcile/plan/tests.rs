@@ -1,6 +1,8 @@
 //! The planner against a model: whatever store and engine hold, its acts come to an end, and never
 //! touch what is not theirs.
 
+use std::collections::BTreeMap;
+
 use containarium_contract::{Resources, Username};
 use proptest::prelude::*;
 
@@ -28,7 +30,7 @@ enum Tagged {
 #[derive(Clone, Debug)]
 struct Model {
     records: Vec<Record>,
-    seen: BTreeMap<String, Seen>,
+    seen: HashMap<String, Seen>,
     /// Operations without a task, each with its container.
     unfinished: Vec<(OperationId, String)>,
     /// Containers that operations work on, each with the pass in which it ends.
@@ -140,7 +142,7 @@ fn model() -> impl Strategy<Value = Model> {
     (slots, proptest::option::of(0..100u64)).prop_map(|(slots, used)| {
         let mut model = Model {
             records: Vec::new(),
-            seen: BTreeMap::new(),
+            seen: HashMap::new(),
             unfinished: Vec::new(),
             busy: HashMap::new(),
             used,
@@ -360,12 +362,12 @@ proptest! {
     }
 }
 
-fn observe(records: &[Arc<Record>], seen: &BTreeMap<String, Seen>, now: u64) -> Vec<Act> {
+fn observe(records: &[Arc<Record>], seen: &HashMap<String, Seen>, now: u64) -> Vec<Act> {
     passes(records, seen, &[now])
 }
 
 /// What the last of several passes does.
-fn passes(records: &[Arc<Record>], seen: &BTreeMap<String, Seen>, at: &[u64]) -> Vec<Act> {
+fn passes(records: &[Arc<Record>], seen: &HashMap<String, Seen>, at: &[u64]) -> Vec<Act> {
     let mut suspects = HashMap::new();
     let mut acts = Vec::new();
     for now in at {
@@ -389,7 +391,7 @@ fn an_unknown_half_made_one_goes_when_it_is_old_and_was_seen_twice() {
         ready: false,
         kept: None,
     };
-    let there = BTreeMap::from([(format!("c-{:026}", 1), seen(1, half, 0))]);
+    let there = HashMap::from([(format!("c-{:026}", 1), seen(1, half, 0))]);
     // Young: made at NOW.
     let young: Vec<u64> = (0..14).map(|minute| NOW + 60 * minute).collect();
     assert_eq!(passes(&[], &there, &young), []);
@@ -400,7 +402,7 @@ fn an_unknown_half_made_one_goes_when_it_is_old_and_was_seen_twice() {
     // One that runs was made, and may be somebody's.
     let mut runs = seen(1, half, 0);
     runs.state = State::Running;
-    let there = BTreeMap::from([(format!("c-{:026}", 1), runs)]);
+    let there = HashMap::from([(format!("c-{:026}", 1), runs)]);
     assert_eq!(passes(&[], &there, &[NOW + OLD, NOW + OLD + APART]), []);
 }
 
@@ -411,7 +413,7 @@ fn one_that_was_brought_back_past_this_store_is_not_purged() {
         ready: true,
         kept: None,
     };
-    let there = BTreeMap::from([(kept.instance(), seen(1, back, 5000))]);
+    let there = HashMap::from([(kept.instance(), seen(1, back, 5000))]);
     let id = kept.id.clone();
     assert_eq!(
         observe(std::slice::from_ref(&kept), &there, NOW),
@@ -431,7 +433,7 @@ fn one_that_is_deleted_and_runs_is_stopped_and_kept() {
     };
     let mut runs = seen(1, tags, 5000);
     runs.state = State::Running;
-    let there = BTreeMap::from([(kept.instance(), runs)]);
+    let there = HashMap::from([(kept.instance(), runs)]);
     let id = kept.id.clone();
     assert_eq!(observe(&[kept], &there, NOW), [Act::Still(id)]);
 }
