@@ -102,6 +102,11 @@ impl TestDaemon {
         }
     }
 
+    /// Where its store is.
+    pub fn state_dir(&self) -> &Path {
+        self.state.path()
+    }
+
     /// Stops it gracefully, and starts another one on the same store.
     pub async fn restarted(self) -> Self {
         self.restarted_after(async || {}).await

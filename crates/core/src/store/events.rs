@@ -125,3 +125,40 @@ impl Store {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_was_away_until_events_were_forgotten_is_told_so() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::make(place.path()).unwrap();
+        let tell = async |now| {
+            let written = store.write(move |tx| tx.tell("alice", None, &Event::Reset {}, now));
+            written.await.unwrap();
+        };
+        let seen = async |after| {
+            let (found, lost) = store.events_after(after).await.unwrap();
+            let numbers: Vec<u64> = found.iter().map(|occurred| occurred.seq).collect();
+            (numbers, lost)
+        };
+        let later = 1000 + KEPT;
+        tell(1000).await;
+        tell(1000).await;
+        tell(later).await;
+        assert_eq!(seen(0).await, (vec![1, 2, 3], false));
+
+        store.prune(later).await.unwrap();
+        assert_eq!(seen(0).await, (vec![1, 2, 3], false), "a week is not over");
+        store.prune(later + 1).await.unwrap();
+        assert_eq!(seen(0).await, (vec![3], true));
+        assert_eq!(seen(1).await, (vec![3], true));
+        assert_eq!(seen(2).await, (vec![3], false), "it has missed nothing");
+        store.prune(later + KEPT + 1).await.unwrap();
+        assert_eq!(seen(2).await, (vec![], true));
+        assert_eq!(seen(3).await, (vec![], false));
+        tell(later + KEPT + 1).await;
+        assert_eq!(seen(3).await, (vec![4], false), "numbers go on");
+    }
+}

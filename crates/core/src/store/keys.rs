@@ -81,3 +81,37 @@ impl Tx<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_is_known_for_a_day_and_free_afterwards() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::make(place.path()).unwrap();
+        let request = |digest: u8| Request {
+            subject: "alice".parse().unwrap(),
+            key: "again".parse().unwrap(),
+            digest: vec![digest],
+        };
+        let ids = [(), ()].map(|()| crate::containarium::operation_id());
+        let begin = async |digest, id: &OperationId, now| {
+            let (request, id) = (request(digest), id.clone());
+            let written = store.write(move |tx| tx.remember(&request, &id, now));
+            written.await.unwrap();
+        };
+        begin(1, &ids[0], 1000).await;
+        let last = 1000 + KEPT - 1;
+        let known = store.begun_by(request(1), last).await.unwrap();
+        assert_eq!(known.as_ref(), Some(&ids[0]));
+        let reused = store.begun_by(request(2), last).await.unwrap_err();
+        assert!(matches!(reused, StoreError::KeyReused(_)), "{reused}");
+
+        let over = last + 1;
+        assert_eq!(store.begun_by(request(2), over).await.unwrap(), None);
+        begin(2, &ids[1], over).await;
+        let known = store.begun_by(request(2), over).await.unwrap();
+        assert_eq!(known.as_ref(), Some(&ids[1]));
+    }
+}
