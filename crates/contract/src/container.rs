@@ -200,6 +200,20 @@ pub struct Created {
     pub ssh_command: String,
     /// Logs in, from wherever the `containarium` command reaches this server.
     pub ssh_command_remote: String,
+    /// Whether it was booted beforehand.
+    #[serde(default)]
+    pub served_from: ServedFrom,
+}
+
+/// Where a new container comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ServedFrom {
+    /// It was booted beforehand and waited for its user.
+    Standby,
+    /// It was made and booted when it was asked for.
+    #[default]
+    Cold,
 }
 
 impl Endpoint for CreateContainer {

@@ -35,7 +35,7 @@ pub use admin::{
 pub use container::{
     Container, ContainerAnswer, ContainerChanged, ContainerList, CreateContainer, Created,
     DeleteContainer, Deleted, Exit, ExitReason, GetContainer, ListContainers, Network, Resources,
-    StartContainer, State, StopContainer, UndeleteContainer,
+    ServedFrom, StartContainer, State, StopContainer, UndeleteContainer,
 };
 pub use endpoint::{Effect, Endpoint, Method, Spec, Stream, StreamKind};
 pub use event::{Event, ListenEvents};
@@ -60,6 +60,8 @@ pub use quantity::{ByteSize, Cpus};
 pub use ssh_key::SshPublicKey;
 pub use ssh_keys::{AddSshKey, ListSshKeys, RemoveSshKey, SshKey, SshKeyList, SshKeysChanged};
 pub use subject::Subject;
-pub use system::{EngineHealth, GetSystemInfo, HostEngine, SystemInfo, SystemInfoAnswer};
+pub use system::{
+    EngineHealth, GetSystemInfo, HostEngine, StandbyInfo, SystemInfo, SystemInfoAnswer,
+};
 pub use tunnel::{NotAPort, OpenTunnel, Port};
 pub use username::Username;

@@ -82,6 +82,23 @@ pub struct SystemInfo {
     /// How long the host has been up, seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uptime_seconds: Option<u64>,
+    /// The containers that are booted beforehand, of each image of which some are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standby: Vec<StandbyInfo>,
+}
+
+/// Containers of one image that are booted beforehand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StandbyInfo {
+    /// The image.
+    pub image: ImageRef,
+    /// Whether Docker works inside.
+    pub docker: bool,
+    /// How many are kept.
+    pub wanted: u32,
+    /// How many could be taken now.
+    pub ready: u32,
 }
 
 /// Get the host's resources and how many containers there are.

@@ -65,7 +65,7 @@ passwd -l root > /dev/null
 
 # --- our files -----------------------------------------------------------------------------------------------------
 install -d /usr/lib/containarium /etc/containarium
-install -m 755 identity scrub /usr/lib/containarium/
+install -m 755 identity claim scrub /usr/lib/containarium/
 install -m 644 containarium-identity.service ssh.service /etc/systemd/system/
 
 put() { # FILE, content on stdin

@@ -119,6 +119,7 @@ impl Containarium {
             let tags = Tags::of(&instance);
             let ours = tags.install == self.inner.engine.installation.id
                 && !tags.id.is_empty()
+                && tags.standby.is_none()
                 && (tags.ready || engine::state(instance.status_code) == State::Running)
                 && self.inner.store.container_by_id(&tags.id).is_none();
             ours.then(|| Found::of(&instance, tags))

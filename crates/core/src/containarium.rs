@@ -14,6 +14,7 @@ use crate::{
     inventory::{Inventory, Login},
     operations::Operations,
     samples::Samples,
+    standby::{StandbyCount, Standbys},
     store::{Phase, StoreError},
     tunnel::Tunnels,
 };
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) operations: Operations,
     /// Wakes the reconciler.
     pub(crate) disagreement: Notify,
+    pub(crate) standbys: Standbys,
     pub(crate) samples: Samples,
     pub(crate) claims: Claims,
     /// How long deleted containers are kept.
@@ -44,6 +46,27 @@ pub(crate) struct Inner {
     pub(crate) bench: Bench,
     pub(crate) flights: Flights,
     pub(crate) turn: Turn,
+}
+
+/// What whoever runs it decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The image servers that images may come from.
+    pub remotes: Remotes,
+    /// How long deleted containers are kept.
+    pub retention: Duration,
+    /// The standbys that are kept.
+    pub standbys: Vec<StandbyCount>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            remotes: Remotes::default(),
+            retention: RETENTION,
+            standbys: Vec::new(),
+        }
+    }
 }
 
 /// How long deleted containers are kept unless somebody says otherwise.
@@ -60,9 +83,13 @@ impl Containarium {
     pub async fn open(
         store: Store,
         incus: &containarium_incus::Client,
-        remotes: Remotes,
-        retention: Duration,
+        settings: Settings,
     ) -> Result<Self, StoreError> {
+        let Settings {
+            remotes,
+            retention,
+            standbys,
+        } = settings;
         let installation = store.installation().await?;
         let bench = Bench::new(
             incus,
@@ -80,6 +107,7 @@ impl Containarium {
                 inventory: Arc::default(),
                 operations: Operations::default(),
                 disagreement: Notify::new(),
+                standbys: Standbys::new(standbys),
                 samples: Samples::default(),
                 claims: Claims::default(),
                 retention,
@@ -95,6 +123,7 @@ impl Containarium {
         this.inner.engine.keep_quotas();
         this.inner.tasks.spawn(this.clone().watch());
         this.inner.tasks.spawn(this.clone().reconcile());
+        this.inner.tasks.spawn(this.clone().keep_standbys());
         // What is told from the first answer on is so, where the engine is there.
         let seen = this.inner.inventory.listed();
         let _in_time = tokio::time::timeout(FIRST_LOOK, seen).await;

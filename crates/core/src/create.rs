@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use containarium_contract::{ByteSize, CreateContainer, Created, Face, Hint, State, Subject};
+use containarium_contract::{
+    ByteSize, CreateContainer, Created, Face, Hint, ServedFrom, State, Subject,
+};
 use containarium_incus::Error as Incus;
 use tokio::time::Instant;
 use ulid::Ulid;
 
 use crate::{
-    Asked, Begun, Containarium, Error, Installation, Principal, Record, Role, clock,
+    Asked, Begun, Containarium, Error, Principal, Record, Role, chain, clock,
     delete::removed,
     engine::Host,
     inventory::Login,
@@ -62,14 +64,18 @@ impl Containarium {
                 target: request.username.to_string(),
                 container: Some(id.clone()),
                 owner: Some(owner.clone()),
-                work: Work::Create { notes },
+                work: Work::Create {
+                    notes,
+                    standby: false,
+                },
                 within: WITHIN,
                 reserve: Some(Reservation {
                     id,
                     username: request.username.clone(),
                     owner,
+                    standbys: self.waiting(&spec.image, spec.docker),
                     spec,
-                    in_use: self.inner.inventory.in_use(),
+                    in_use: self.in_use(),
                     now: clock::now(),
                 }),
             })
@@ -133,9 +139,23 @@ impl Containarium {
     }
 
     /// The answer of a create.
-    fn created(&self, record: &Record, took: Duration, notes: Vec<String>) -> Created {
+    fn created(
+        &self,
+        record: &Record,
+        took: Duration,
+        served_from: ServedFrom,
+        notes: Vec<String>,
+    ) -> Created {
         let name = record.username.container_name();
-        let mut message = format!("{name} is ready after {:.1} s.", took.as_secs_f64());
+        let mut message = match served_from {
+            ServedFrom::Cold => format!("{name} is ready after {:.1} s.", took.as_secs_f64()),
+            ServedFrom::Standby => {
+                format!(
+                    "{name} is ready after {:.2} s, from standby.",
+                    took.as_secs_f64()
+                )
+            }
+        };
         for note in notes {
             message = format!("{message} {note}");
         }
@@ -149,6 +169,7 @@ impl Containarium {
             ssh_command_remote: format!("containarium ssh {}", record.username),
             container: self.view(record, Some(State::Running)),
             message,
+            served_from,
         }
     }
 
@@ -239,13 +260,26 @@ impl Containarium {
 pub(crate) fn reserved(
     tx: &mut Tx<'_>,
     op: &mut Op,
-    installation: &Installation,
-    wanted: Reservation,
+    core: &Containarium,
+    mut wanted: Reservation,
 ) -> Result<(), Error> {
     passing(op.kind(), Step::Reserve, Moment::Before);
     let username = wanted.username.clone();
-    match tx.reserve(installation, wanted)? {
-        Reserved::Held(_) => {
+    let standbys = &core.inner.standbys;
+    wanted.standbys.retain(|one| !standbys.is_leaving(&one.id));
+    let cold = wanted.id.clone();
+    match tx.reserve(&core.inner.engine.installation, wanted)? {
+        Reserved::Held(record) => {
+            if let Work::Create { notes, .. } = &op.work
+                && record.id != cold
+            {
+                let notes = notes.clone();
+                op.container = Some(record.id.clone());
+                op.plan(Work::Create {
+                    notes,
+                    standby: true,
+                });
+            }
             passing(op.kind(), Step::Reserve, Moment::Done);
             op.passed(Step::Reserve, clock::now_ms());
             Ok(())
@@ -307,7 +341,7 @@ async fn found_ready(run: &mut Run, record: &Record, notes: Vec<String>) -> Resu
         run.passed(step);
     }
     run.begin_anyway(Step::Commit);
-    let mut created = core.created(&record, run.took(), notes);
+    let mut created = core.created(&record, run.took(), ServedFrom::Cold, notes);
     created.container.state = core.shown(&record);
     let id = record.id.clone();
     run.succeed(&created, move |tx| {
@@ -321,16 +355,12 @@ async fn found_ready(run: &mut Run, record: &Record, notes: Vec<String>) -> Resu
 
 async fn build(run: &mut Run, record: &Record, notes: Vec<String>) -> Result<(), Error> {
     let core = run.core.clone();
-    if !run.is_done(Step::Make) {
-        run.begin(Step::Make)?;
-        make(run, record).await?;
-        // Noted while it boots.
-        run.begin_anyway(Step::Boot);
-        run.done(Step::Make, |_| Ok(())).await?;
+    let mut served_from = ServedFrom::Cold;
+    if claimed(run, record).await? {
+        served_from = ServedFrom::Standby;
     } else {
-        run.begin(Step::Boot)?;
+        up(run, record).await?;
     }
-    core.boot(run, "create", record).await?;
     run.check()?;
     let now = clock::now();
     let record = Record {
@@ -343,15 +373,59 @@ async fn build(run: &mut Run, record: &Record, notes: Vec<String>) -> Result<(),
     core.inner
         .inventory
         .set_login(&record.instance(), Login::Works);
-    run.passed(Step::Boot);
+    let last = match served_from {
+        ServedFrom::Standby => Step::Claim,
+        ServedFrom::Cold => Step::Boot,
+    };
+    run.passed(last);
     run.begin_anyway(Step::Commit);
-    let created = core.created(&record, run.took(), notes);
+    let created = core.created(&record, run.took(), served_from, notes);
     run.succeed(&created, move |tx| {
         tx.set_phase(&record.id, Phase::Ready, now)?;
         tx.set_running(&record.id, true)?;
         tx.tell_state(&record, State::Running, None)
     })
     .await
+}
+
+/// Whether it is a standby that is its user's now. One that cannot be is removed: nobody gets it, and
+/// the container is made as if there had been none.
+async fn claimed(run: &mut Run, record: &Record) -> Result<bool, Error> {
+    let Work::Create {
+        standby: true,
+        notes,
+    } = run.op().work.clone()
+    else {
+        return Ok(false);
+    };
+    run.begin(Step::Claim)?;
+    let core = run.core.clone();
+    match core.claim(run, record).await {
+        Ok(()) => return Ok(true),
+        Err(error) => tracing::warn!(error = %chain(&error), "a standby cannot be used"),
+    }
+    removed(run, "create", record, Step::Claim).await?;
+    run.plan(Work::Create {
+        notes,
+        standby: false,
+    })
+    .await?;
+    Ok(false)
+}
+
+/// Makes it and waits until it is up.
+async fn up(run: &mut Run, record: &Record) -> Result<(), Error> {
+    let core = run.core.clone();
+    if !run.is_done(Step::Make) {
+        run.begin(Step::Make)?;
+        make(run, record).await?;
+        // Noted while it boots.
+        run.begin_anyway(Step::Boot);
+        run.done(Step::Make, |_| Ok(())).await?;
+    } else {
+        run.begin(Step::Boot)?;
+    }
+    core.boot(run, "create", record).await
 }
 
 /// Sees to it that the instance is there and was started; nothing more is known of it then.

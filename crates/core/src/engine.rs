@@ -3,20 +3,26 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::Ipv4Addr,
     time::{Duration, SystemTime},
 };
 
-use containarium_contract::{ByteSize, State};
+use containarium_contract::{ByteSize, ImageRef, State};
 use containarium_incus::{
     Client, Devices, Error, EventType, Events, Instance, InstancePatch, InstancePost,
     InstanceState, PoolSpace, Resources, Server, Source, StateChange, StatusCode, StorageVolume,
 };
 
 use crate::{
-    Installation, Record, images::alias, installation::UIDS, quota_counting::QuotaCounting,
+    Installation, Record,
+    images::alias,
+    installation::UIDS,
+    quota_counting::QuotaCounting,
+    store::{instance_name, mac},
 };
 
 pub(crate) mod login_keys;
+pub(crate) mod standby;
 pub(crate) mod tags;
 
 use tags::ID_TAG;
@@ -355,6 +361,19 @@ impl Engine {
             .collect()
     }
 
+    /// The fingerprint of the image that containers of `image` are made from, if it is prepared.
+    pub(crate) async fn prepared(
+        &self,
+        image: &ImageRef,
+        docker: bool,
+    ) -> Result<Option<String>, Error> {
+        match self.incus.image_alias(&alias(image, docker)).await {
+            Ok(alias) => Ok(Some(alias.target)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
     /// Removes an image. That there is none is success.
     pub(crate) async fn remove_image(&self, fingerprint: &str) -> Result<(), Error> {
         match self.incus.delete_image(fingerprint).await {
@@ -404,23 +423,96 @@ pub(crate) fn state(status: StatusCode) -> State {
     }
 }
 
+/// What an instance is from its first moment on, whoever gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Body<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) image: &'a ImageRef,
+    pub(crate) docker: bool,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) uid_base: u32,
+}
+
+impl Body<'_> {
+    pub(crate) fn of(record: &Record) -> Body<'_> {
+        Body {
+            id: &record.id,
+            image: &record.spec.image,
+            docker: record.spec.docker,
+            address: record.address,
+            uid_base: record.uid_base,
+        }
+    }
+}
+
 /// The one creating request: everything a container is, so that nothing is done to it afterwards.
 pub(crate) fn instance(installation: &Installation, record: &Record) -> InstancePost {
+    let mut post = body(installation, &Body::of(record));
+    post.config.extend(personal(record));
+    post.devices.insert(
+        "root".to_owned(),
+        root(installation, record.spec.resources.disk.bytes()),
+    );
+    post.description = record.username.container_name();
+    post
+}
+
+/// The part of the request that is not its user's.
+fn body(installation: &Installation, body: &Body<'_>) -> InstancePost {
+    let config = [
+        ("limits.processes", PROCESSES.into()),
+        ("security.guestapi", "false".into()),
+        ("security.idmap.base", body.uid_base.to_string()),
+        ("security.idmap.isolated", "true".into()),
+        ("security.idmap.size", UIDS.to_string()),
+        ("security.nesting", body.docker.to_string()),
+        ("security.privileged", "false".into()),
+        ("security.syscalls.deny", DENIED_CALLS.into()),
+        (INSTALL_TAG, installation.id.clone()),
+        (ID_TAG, body.id.to_owned()),
+        (tags::IMAGE, body.image.to_string()),
+        // What the image's templates write into the container before it boots.
+        (tags::DOCKER, body.docker.to_string()),
+        (
+            "user.containarium.address",
+            format!("{}/{}", body.address, installation.prefix),
+        ),
+        (
+            "user.containarium.gateway",
+            installation.gateway.to_string(),
+        ),
+        ("user.containarium.dns", installation.gateway.to_string()),
+    ];
+    let address = body.address.to_string();
+    let nic = device(&[
+        ("type", "nic"),
+        ("name", "eth0"),
+        ("network", &installation.name),
+        ("hwaddr", &mac(body.address)),
+        ("ipv4.address", &address),
+        // Neighbours cannot reach each other, nor speak in each other's name.
+        ("security.ipv4_filtering", "true"),
+        ("security.mac_filtering", "true"),
+        ("security.port_isolation", "true"),
+    ]);
+    InstancePost {
+        start: true,
+        config: config.map(|(key, value)| (key.to_owned(), value)).into(),
+        devices: Devices::from([("eth0".to_owned(), nic)]),
+        ..InstancePost::new(
+            instance_name(body.id),
+            Source::alias(alias(body.image, body.docker)),
+        )
+    }
+}
+
+/// What is its user's: limits, and who that is.
+fn personal(record: &Record) -> BTreeMap<String, String> {
     let spec = &record.spec;
     let mut config = BTreeMap::from(
         [
             ("limits.cpu", spec.resources.cpu.to_string()),
             ("limits.memory", spec.resources.memory.bytes().to_string()),
-            ("limits.processes", PROCESSES.into()),
-            ("security.guestapi", "false".into()),
-            ("security.idmap.base", record.uid_base.to_string()),
-            ("security.idmap.isolated", "true".into()),
-            ("security.idmap.size", UIDS.to_string()),
-            ("security.nesting", spec.docker.to_string()),
-            ("security.privileged", "false".into()),
-            ("security.syscalls.deny", DENIED_CALLS.into()),
-            (INSTALL_TAG, installation.id.clone()),
-            (ID_TAG, record.id.clone()),
             (tags::PHASE, tags::CREATING.to_owned()),
             // As they were given, for a store that was lost.
             ("user.containarium.cpu", spec.resources.cpu.to_string()),
@@ -430,7 +522,6 @@ pub(crate) fn instance(installation: &Installation, record: &Record) -> Instance
             ),
             ("user.containarium.disk", spec.resources.disk.to_string()),
             ("user.containarium.owner", record.owner.to_string()),
-            ("user.containarium.image", spec.image.to_string()),
             ("user.containarium.created", record.created_at.to_string()),
             // What the image's templates write into the container before it boots.
             ("user.containarium.username", record.username.to_string()),
@@ -439,65 +530,29 @@ pub(crate) fn instance(installation: &Installation, record: &Record) -> Instance
                 record.username.container_name(),
             ),
             (login_keys::TAG, login_keys::lines(&spec.ssh_keys)),
-            ("user.containarium.docker", spec.docker.to_string()),
-            (
-                "user.containarium.address",
-                format!("{}/{}", record.address, installation.prefix),
-            ),
-            (
-                "user.containarium.gateway",
-                installation.gateway.to_string(),
-            ),
-            ("user.containarium.dns", installation.gateway.to_string()),
         ]
         .map(|(key, value)| (key.to_owned(), value)),
     );
     for (key, value) in &spec.labels {
         config.insert(format!("user.containarium.label.{key}"), value.to_string());
     }
-    let device = |pairs: &[(&str, &str)]| {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect()
-    };
-    let size = spec.resources.disk.bytes().to_string();
-    let address = record.address.to_string();
-    let devices = Devices::from([
-        (
-            "root".to_owned(),
-            device(&[
-                ("type", "disk"),
-                ("path", "/"),
-                ("pool", &installation.pool),
-                ("size", &size),
-            ]),
-        ),
-        (
-            "eth0".to_owned(),
-            device(&[
-                ("type", "nic"),
-                ("name", "eth0"),
-                ("network", &installation.name),
-                ("hwaddr", &record.mac()),
-                ("ipv4.address", &address),
-                // Neighbours cannot reach each other, nor speak in each other's name.
-                ("security.ipv4_filtering", "true"),
-                ("security.mac_filtering", "true"),
-                ("security.port_isolation", "true"),
-            ]),
-        ),
-    ]);
-    InstancePost {
-        start: true,
-        config,
-        devices,
-        description: record.username.container_name(),
-        ..InstancePost::new(
-            record.instance(),
-            Source::alias(alias(&spec.image, spec.docker)),
-        )
-    }
+    config
+}
+
+fn root(installation: &Installation, size: u64) -> BTreeMap<String, String> {
+    device(&[
+        ("type", "disk"),
+        ("path", "/"),
+        ("pool", &installation.pool),
+        ("size", &size.to_string()),
+    ])
+}
+
+fn device(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 #[cfg(test)]

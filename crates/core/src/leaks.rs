@@ -74,7 +74,9 @@ impl Containarium {
         for instance in &instances {
             let tags = &instance.tags;
             let ours = tags.install == engine.installation.id;
-            if !ours || known.contains(&instance.name) || busy.contains(&tags.id) {
+            // A standby is kept, or removed, as the daemon was told to.
+            let expected = busy.contains(&tags.id) || tags.standby.is_some();
+            if !ours || known.contains(&instance.name) || expected {
                 continue;
             }
             let detail = if tags.id.is_empty() {

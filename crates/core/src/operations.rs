@@ -11,9 +11,7 @@ use std::{
     time::Duration,
 };
 
-use containarium_contract::{
-    Endpoint, OperationId, OperationKind, OperationState, StepState, Subject,
-};
+use containarium_contract::{Endpoint, OperationId, OperationKind, OperationState, Subject};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -73,6 +71,12 @@ impl Operations {
         all.values()
             .filter_map(|live| live.now.borrow().container.clone())
             .collect()
+    }
+
+    /// Whether nobody is at work.
+    pub(crate) fn is_idle(&self) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.is_empty()
     }
 
     /// Whether an operation works on this container, or is about to.
@@ -171,8 +175,7 @@ impl Containarium {
                     return Ok(Submitted::Known(known));
                 }
                 if let Some(wanted) = reserve
-                    && let Err(error) =
-                        reserved(tx, &mut op, &core.inner.engine.installation, wanted)
+                    && let Err(error) = reserved(tx, &mut op, &core, wanted)
                 {
                     return Ok(Submitted::Refused(error));
                 }
@@ -285,6 +288,7 @@ impl Containarium {
             if let Some(container) = container {
                 this.catch_up(&container);
             }
+            this.inner.standbys.wake();
         });
     }
 
@@ -330,14 +334,6 @@ pub(crate) const OURSELVES: &str = "containarium";
 fn op(asked: &Asked, plan: Plan) -> Op {
     let now = clock::now_ms();
     let within = u64::try_from(plan.within.as_millis()).unwrap_or(u64::MAX);
-    let step = |step| StepRecord {
-        step,
-        state: StepState::Pending,
-        started_at: None,
-        ended_at: None,
-        doing: None,
-        progress: None,
-    };
     Op {
         id: operation_id(),
         target: plan.target,
@@ -346,7 +342,12 @@ fn op(asked: &Asked, plan: Plan) -> Op {
         actor: asked.who.subject.clone(),
         cause: asked.cause.clone(),
         state: OperationState::Queued,
-        steps: plan.work.steps().into_iter().map(step).collect(),
+        steps: plan
+            .work
+            .steps()
+            .into_iter()
+            .map(StepRecord::pending)
+            .collect(),
         work: plan.work,
         attempt: 1,
         deadline: now.saturating_add(within),

@@ -167,6 +167,7 @@ impl Containarium {
             total_disk_bytes: None,
             available_disk_bytes: None,
             uptime_seconds: uptime(),
+            standby: self.standby_info(),
         };
         if self.inner.inventory.is_listed() {
             let count = |wanted| {

@@ -94,6 +94,7 @@ impl Containarium {
         tracing::debug!(took = ?begun.elapsed(), containers = records.len(), "reconciled");
         let there = |id: &str| self.inner.store.container_by_id(id).is_some();
         self.inner.samples.retain(there);
+        self.inner.standbys.wake();
         self.inner.store.prune(now).await?;
         Ok(all)
     }

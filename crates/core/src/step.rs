@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Step {
     /// The name, an address and user ids are held.
     Reserve,
+    /// A standby becomes its user's.
+    Claim,
     /// The engine makes the instance and starts it.
     Make,
     /// The engine starts the instance.
@@ -33,8 +35,9 @@ pub enum Step {
 
 impl Step {
     /// Every step.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Reserve,
+        Self::Claim,
         Self::Make,
         Self::Start,
         Self::Boot,
@@ -51,6 +54,7 @@ impl Step {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reserve => "reserve",
+            Self::Claim => "claim",
             Self::Make => "make",
             Self::Start => "start",
             Self::Boot => "boot",
@@ -67,7 +71,13 @@ impl Step {
     /// The steps that an operation of this kind may have.
     pub fn of(kind: OperationKind) -> &'static [Self] {
         match kind {
-            OperationKind::Create => &[Self::Reserve, Self::Make, Self::Boot, Self::Commit],
+            OperationKind::Create => &[
+                Self::Reserve,
+                Self::Claim,
+                Self::Make,
+                Self::Boot,
+                Self::Commit,
+            ],
             OperationKind::Delete => &[Self::Stop, Self::Keep, Self::Remove, Self::Commit],
             OperationKind::Undelete => &[Self::Restore, Self::Start, Self::Boot, Self::Commit],
             OperationKind::Purge | OperationKind::DeleteImage => &[Self::Remove, Self::Commit],

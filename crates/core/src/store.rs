@@ -21,8 +21,8 @@ use containarium_contract::IdempotencyKey;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::watch;
 
+pub(crate) use containers::{Candidate, Reservation, Reserved, instance_name, mac};
 pub use containers::{Phase, Record, Spec};
-pub(crate) use containers::{Reservation, Reserved};
 pub(crate) use events::Occurred;
 pub(crate) use keys::Request;
 pub use lock::Lock;

@@ -14,6 +14,9 @@ pub(crate) enum Work {
     Create {
         /// What is made otherwise than asked, each a sentence.
         notes: Vec<String>,
+        /// Whether what it takes over is a standby.
+        #[serde(default)]
+        standby: bool,
     },
     Delete {
         force: bool,
@@ -68,11 +71,12 @@ impl Work {
     pub(crate) fn steps(&self) -> Vec<Step> {
         let all = Step::of(self.kind()).iter().copied();
         let without: &[Step] = match self {
+            Self::Create { standby: true, .. } => &[Step::Make, Step::Boot],
+            Self::Create { standby: false, .. } => &[Step::Claim],
             Self::Delete { keep: 0, .. } => &[Step::Keep],
             Self::Delete { .. } => &[Step::Remove],
             Self::Undelete { start: false } => &[Step::Start, Step::Boot],
-            Self::Create { .. }
-            | Self::Undelete { .. }
+            Self::Undelete { .. }
             | Self::Purge
             | Self::Start
             | Self::Stop { .. }

@@ -9,7 +9,7 @@ use containarium_contract::{
     AdoptContainers, Adopted, ContainerList, CreateContainer, DeleteContainer, ListContainers,
     ListLeaks, ListUnclaimed, PurgeUnclaimed, State, StopContainer, UndeleteContainer,
 };
-use containarium_core::{Containarium, Error, Principal, RETENTION, Role, Store, images::Remotes};
+use containarium_core::{Containarium, Error, Principal, Role, Settings, Store};
 use containarium_testkit::{Key, Simulated, empty, wait_for};
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 async fn opened(there: &Simulated) -> Containarium {
     let store = Store::open(there.state.path()).unwrap();
-    Containarium::open(store, &there.incus, Remotes::default(), RETENTION)
+    Containarium::open(store, &there.incus, Settings::default())
         .await
         .unwrap()
 }

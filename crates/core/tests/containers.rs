@@ -9,7 +9,7 @@ use containarium_contract::{
     ListContainers, OperationState, Reason, StartContainer, State, StopContainer,
 };
 use containarium_core::{
-    Asked, Containarium, Error, Fault, Principal, Role, Step, Store, images::Remotes,
+    Asked, Containarium, Error, Fault, Principal, Role, Settings, Step, Store,
 };
 use containarium_incus_sim::{Fault as SimFault, On};
 use containarium_testkit::Simulated;
@@ -30,14 +30,9 @@ async fn bed(subnet: u8) -> Bed {
 
 async fn opened(there: &Simulated) -> Containarium {
     let store = Store::open(there.state.path()).unwrap();
-    Containarium::open(
-        store,
-        &there.incus,
-        Remotes::default(),
-        containarium_core::RETENTION,
-    )
-    .await
-    .unwrap()
+    Containarium::open(store, &there.incus, Settings::default())
+        .await
+        .unwrap()
 }
 
 impl Bed {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use containarium_contract::{
     CreateContainer, DeleteContainer, Deleted, ListContainers, State, UndeleteContainer,
 };
-use containarium_core::{Containarium, Error, Principal, Role, Store, images::Remotes};
+use containarium_core::{Containarium, Error, Principal, Role, Settings, Store};
 use containarium_testkit::{Simulated, wait_for};
 use serde_json::json;
 
@@ -22,7 +22,11 @@ fn admin() -> Principal {
 
 async fn opened(there: &Simulated, retention: Duration) -> Containarium {
     let store = Store::open(there.state.path()).unwrap();
-    Containarium::open(store, &there.incus, Remotes::default(), retention)
+    let settings = Settings {
+        retention,
+        ..Settings::default()
+    };
+    Containarium::open(store, &there.incus, settings)
         .await
         .unwrap()
 }

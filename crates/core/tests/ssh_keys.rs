@@ -6,7 +6,7 @@ use containarium_contract::{
     AddSshKey, Fingerprint, GetContainer, ListSshKeys, Reason, RemoveSshKey, SshKeysChanged,
     SshPublicKey,
 };
-use containarium_core::{Containarium, Error, Principal, Role, Store, images::Remotes};
+use containarium_core::{Containarium, Error, Principal, Role, Settings, Store};
 use containarium_incus::{FileKind, FilePost, StateChange};
 use containarium_incus_sim::{Fault, On};
 use containarium_testkit::Simulated;
@@ -26,14 +26,9 @@ struct Bed {
 async fn bed(subnet: u8) -> Bed {
     let there = Simulated::on(subnet).await;
     let store = Store::open(there.state.path()).unwrap();
-    let core = Containarium::open(
-        store,
-        &there.incus,
-        Remotes::default(),
-        containarium_core::RETENTION,
-    )
-    .await
-    .unwrap();
+    let core = Containarium::open(store, &there.incus, Settings::default())
+        .await
+        .unwrap();
     // One of them twice: that is one.
     let keys = [key(1), key(2), key(1)];
     let ask = json!({"username": "alice", "sshKeys": keys});
@@ -390,14 +385,9 @@ async fn keys_outlive_the_daemon() {
     } = bed;
     core.close(std::time::Duration::from_secs(5)).await;
     let store = Store::open(there.state.path()).unwrap();
-    let core = Containarium::open(
-        store,
-        &there.incus,
-        Remotes::default(),
-        containarium_core::RETENTION,
-    )
-    .await
-    .unwrap();
+    let core = Containarium::open(store, &there.incus, Settings::default())
+        .await
+        .unwrap();
     let bed = Bed {
         core,
         there,

@@ -7,9 +7,7 @@ use std::{
 };
 
 use containarium_core::{
-    Containarium, Incus, Installation, Lock, Store, StoreError, host_ports,
-    images::Remotes,
-    mark,
+    Containarium, Incus, Installation, Lock, Settings, Store, StoreError, host_ports, mark,
     secret::{self, NoSecret, SecretSource},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -39,10 +37,8 @@ pub struct Config {
     pub engine: Incus,
     /// Whether other machines may be listened to with TLS only.
     pub require_tls: bool,
-    /// Where images may come from.
-    pub remotes: Remotes,
-    /// How long deleted containers are kept; not at all, where it is zero.
-    pub retention: Duration,
+    /// What is decided of the service itself.
+    pub settings: Settings,
 }
 
 /// Why a daemon does not start.
@@ -127,8 +123,7 @@ impl Daemon {
             installation,
             config.state_dir,
         ));
-        let service =
-            Containarium::open(store, &config.engine, config.remotes, config.retention).await?;
+        let service = Containarium::open(store, &config.engine, config.settings).await?;
         let tunnels = Tunnels::default();
         let router = router(service.clone(), secret, tunnels.clone());
         allow_files();

@@ -13,6 +13,8 @@ pub enum On {
     ChangeState,
     /// Deleting an instance.
     Delete,
+    /// Running a command in an instance.
+    Exec,
     /// Making or overwriting a file in an instance.
     PutFile,
     /// Removing a file from an instance.

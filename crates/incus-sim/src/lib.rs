@@ -18,6 +18,7 @@ mod change;
 mod crash;
 mod create;
 mod events;
+mod exec;
 mod fault;
 mod files;
 mod guest;

@@ -12,7 +12,7 @@ use crate::instance::Instance;
 use crate::instances::Key;
 use crate::sim::Shared;
 use crate::world::{Thing, World};
-use crate::{change, create, files, image, operation, snapshot};
+use crate::{change, create, exec, files, image, operation, snapshot};
 
 /// What kind of request this is, as far as faults care.
 pub(crate) fn kind(asked: &Asked) -> On {
@@ -26,6 +26,7 @@ pub(crate) fn kind(asked: &Asked) -> On {
         ("PUT", ["instances", _, "state"]) => On::ChangeState,
         ("DELETE", ["instances", _]) => On::Delete,
         ("POST", ["instances", _, "snapshots"]) => On::Snapshot,
+        ("POST", ["instances", _, "exec"]) => On::Exec,
         ("POST", ["instances", _, "files"]) => On::PutFile,
         ("DELETE", ["instances", _, "files"]) => On::DeleteFile,
         _ => On::Other,
@@ -56,6 +57,7 @@ pub(crate) async fn answer(
         ("DELETE", ["instances", name, "snapshots", snapshot]) => {
             snapshot::delete(shared, asked, name, snapshot)
         }
+        ("POST", ["instances", name, "exec"]) => exec::post(shared, asked, name, fault),
         ("GET", ["instances", name, "files"]) => files::get(shared, asked, name),
         ("POST", ["instances", name, "files"]) => files::post(shared, asked, name),
         ("DELETE", ["instances", name, "files"]) => files::delete(shared, asked, name),

@@ -9,7 +9,9 @@ use std::{
 
 use containarium_client::{Client, Token};
 use containarium_contract::{Container, CreateContainer, Created, DeleteContainer, Face};
-use containarium_core::{Incus, Principal, Role, images::Remotes, secret::SecretSource, token};
+use containarium_core::{
+    Incus, Principal, Role, Settings, StandbyCount, images::Remotes, secret::SecretSource, token,
+};
 use containarium_daemon::{Config, Daemon};
 use secrecy::SecretSlice;
 use serde_json::{Value, json};
@@ -26,7 +28,7 @@ pub struct TestDaemon {
     pub url: String,
     state: Arc<TempDir>,
     engine: Incus,
-    remotes: Remotes,
+    settings: Settings,
     secret: SecretSlice<u8>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -36,41 +38,59 @@ impl TestDaemon {
     /// On the live suite's engine, with a fresh copy of the store that `init` left.
     pub async fn on(bed: &Bed) -> Self {
         let here = [127, 0, 0, 1].into();
-        Self::on_copy(bed, here, Remotes::default()).await
+        Self::on_copy(bed, here, Settings::default()).await
     }
 
     /// The same, with these image servers.
     pub async fn with_remotes(bed: &Bed, remotes: Remotes) -> Self {
-        Self::on_copy(bed, [127, 0, 0, 1].into(), remotes).await
+        let settings = Settings {
+            remotes,
+            ..Settings::default()
+        };
+        Self::on_copy(bed, [127, 0, 0, 1].into(), settings).await
+    }
+
+    /// The same, which keeps this many standbys of the default image, with Docker.
+    pub async fn with_standbys(bed: &Bed, count: u32) -> Self {
+        let standbys = vec![StandbyCount {
+            image: bed.installation.default_image.clone(),
+            docker: true,
+            count,
+        }];
+        let settings = Settings {
+            standbys,
+            ..Settings::default()
+        };
+        Self::on_copy(bed, [127, 0, 0, 1].into(), settings).await
     }
 
     /// The same, listening on another address of this machine.
     pub async fn on_at(bed: &Bed, address: IpAddr) -> Self {
-        Self::on_copy(bed, address, Remotes::default()).await
+        Self::on_copy(bed, address, Settings::default()).await
     }
 
-    async fn on_copy(bed: &Bed, address: IpAddr, remotes: Remotes) -> Self {
+    async fn on_copy(bed: &Bed, address: IpAddr, settings: Settings) -> Self {
         let state = copy(bed);
-        Self::started(Arc::new(state), Incus::unix(&bed.socket), address, remotes).await
+        Self::started(Arc::new(state), Incus::unix(&bed.socket), address, settings).await
     }
 
     /// On any engine, with this state directory.
     pub async fn with(state: Arc<TempDir>, engine: &Path) -> Self {
         let here = [127, 0, 0, 1].into();
-        Self::started(state, Incus::unix(engine), here, Remotes::default()).await
+        Self::started(state, Incus::unix(engine), here, Settings::default()).await
     }
 
     /// On the live suite's engine, reached in another way.
     pub async fn through(bed: &Bed, engine: Incus) -> Self {
         let state = Arc::new(copy(bed));
-        Self::started(state, engine, [127, 0, 0, 1].into(), Remotes::default()).await
+        Self::started(state, engine, [127, 0, 0, 1].into(), Settings::default()).await
     }
 
     async fn started(
         state: Arc<TempDir>,
         engine: Incus,
         address: IpAddr,
-        remotes: Remotes,
+        settings: Settings,
     ) -> Self {
         // Not found by the usual ways: the machine's own must not be a test's.
         let secret = format!("{}{}", Ulid::generate(), Ulid::generate());
@@ -84,8 +104,7 @@ impl TestDaemon {
             state_dir: state.path().to_owned(),
             engine: engine.clone(),
             require_tls: false,
-            remotes: remotes.clone(),
-            retention: containarium_core::RETENTION,
+            settings: settings.clone(),
         };
         let daemon = Daemon::start(config).await.unwrap();
         let url = format!("http://{}", daemon.address().unwrap());
@@ -95,7 +114,7 @@ impl TestDaemon {
             url,
             state,
             engine,
-            remotes,
+            settings,
             secret: secret.into_bytes().into(),
             stop,
             serving,
@@ -117,7 +136,7 @@ impl TestDaemon {
         let Self {
             state,
             engine,
-            remotes,
+            settings,
             stop,
             serving,
             ..
@@ -125,7 +144,7 @@ impl TestDaemon {
         stop.cancel();
         serving.await.unwrap();
         meanwhile().await;
-        Self::started(state, engine, [127, 0, 0, 1].into(), remotes).await
+        Self::started(state, engine, [127, 0, 0, 1].into(), settings).await
     }
 
     /// Stops it gracefully.

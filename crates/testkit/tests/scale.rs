@@ -16,7 +16,7 @@ use std::{
 };
 
 use containarium_contract::{GetContainer, ListContainers};
-use containarium_core::{Containarium, Principal, RETENTION, Role, Store, images::Remotes, token};
+use containarium_core::{Containarium, Principal, Role, Settings, Store, token};
 use containarium_testkit::{Simulated, make_empties, program};
 use serde_json::Value;
 use tokio::{
@@ -349,7 +349,7 @@ async fn thousands_of_containers_cost_little() {
 
     // The same without HTTP.
     let store = Store::open(there.state.path()).unwrap();
-    let core = Containarium::open(store, &there.incus, Remotes::default(), RETENTION)
+    let core = Containarium::open(store, &there.incus, Settings::default())
         .await
         .unwrap();
     let (_, most) = timed(60, async || {

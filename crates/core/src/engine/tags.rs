@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
-use containarium_contract::{Resources, Subject, Username};
+use containarium_contract::{ImageRef, Resources, Subject, Username};
 use containarium_incus::{Error, Instance};
 
 use super::{Engine, INSTALL_TAG, login_keys};
@@ -14,6 +14,12 @@ pub(crate) const ID_TAG: &str = "user.containarium.id";
 /// How far it is: `creating` until it was there for its users, `ready` from then on.
 pub(super) const PHASE: &str = "user.containarium.phase";
 pub(super) const CREATING: &str = "creating";
+/// Booted for somebody who is to come.
+pub(super) const STANDBY: &str = "standby";
+pub(super) const IMAGE: &str = "user.containarium.image";
+pub(super) const DOCKER: &str = "user.containarium.docker";
+/// Incus's own: the fingerprint of the image it was made from.
+const MADE_FROM: &str = "volatile.base_image";
 const READY: &str = "ready";
 /// Until when a deleted one is kept, Unix seconds.
 const KEPT_UNTIL: &str = "user.containarium.deleted";
@@ -40,6 +46,17 @@ pub(crate) struct Tags {
     pub(crate) roomy: Option<u64>,
     /// When it was made, Unix seconds.
     pub(crate) created_at: u64,
+    /// Where nobody has it yet: what it was made from.
+    pub(crate) standby: Option<Box<Made>>,
+}
+
+/// What a standby was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Made {
+    pub(crate) image: ImageRef,
+    pub(crate) docker: bool,
+    /// The image's fingerprint.
+    pub(crate) from: String,
 }
 
 impl Tags {
@@ -51,7 +68,7 @@ impl Tags {
             install: tag(INSTALL_TAG).unwrap_or_default().to_owned(),
             id: tag(ID_TAG).unwrap_or_default().to_owned(),
             // Those of an older Containarium have no such tag, and were there.
-            ready: tag(PHASE) != Some(CREATING),
+            ready: !matches!(tag(PHASE), Some(CREATING | STANDBY)),
             kept_until: tag(KEPT_UNTIL).and_then(|text| text.parse().ok()),
             address,
             uid_base: tag("security.idmap.base").and_then(|text| text.parse().ok()),
@@ -59,7 +76,21 @@ impl Tags {
             created_at: tag("user.containarium.created")
                 .and_then(|text| text.parse().ok())
                 .unwrap_or_default(),
+            standby: (tag(PHASE) == Some(STANDBY))
+                .then(|| Made::of(instance))
+                .flatten(),
         }
+    }
+}
+
+impl Made {
+    fn of(instance: &Instance) -> Option<Box<Self>> {
+        let tag = |key: &str| instance.config.get(key);
+        Some(Box::new(Self {
+            image: tag(IMAGE)?.parse().ok()?,
+            docker: tag(DOCKER)?.parse().ok()?,
+            from: tag(MADE_FROM).cloned().unwrap_or_default(),
+        }))
     }
 }
 
@@ -141,8 +172,8 @@ pub(crate) fn record(instance: &Instance, running: bool) -> Result<Record, BadTa
                 key: login_keys::TAG.into(),
                 value: config.get(login_keys::TAG).cloned(),
             })?,
-            image: tag(config, "user.containarium.image")?,
-            docker: tag(config, "user.containarium.docker")?,
+            image: tag(config, IMAGE)?,
+            docker: tag(config, DOCKER)?,
             labels: labels.collect(),
         },
         address: read.address.ok_or_else(|| BadTag {

@@ -23,6 +23,7 @@ pub(super) const FILES: &[(&str, &[u8], u32)] = &[
         0o755,
     ),
     ("identity", include_bytes!("../../guest/identity"), 0o755),
+    ("claim", include_bytes!("../../guest/claim"), 0o755),
     ("scrub", include_bytes!("../../guest/scrub"), 0o755),
     (
         "containarium-identity.service",

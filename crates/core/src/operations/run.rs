@@ -80,7 +80,7 @@ impl Run {
 
     async fn work(&mut self) -> Result<(), Error> {
         match self.op.work.clone() {
-            Work::Create { notes } => crate::create::run(self, notes).await,
+            Work::Create { notes, .. } => crate::create::run(self, notes).await,
             Work::Delete { force, keep } => crate::delete::run(self, force, keep).await,
             Work::Undelete { start } => crate::undelete::run(self, start).await,
             Work::Purge => crate::purge::run(self).await,
@@ -245,6 +245,12 @@ impl Run {
     ) -> Result<(), Error> {
         self.op.error = Some(Fault::from(error));
         self.write(also).await
+    }
+
+    /// It is done in another way from here on: what is done already stays done.
+    pub(crate) async fn plan(&mut self, work: Work) -> Result<(), Error> {
+        self.op.plan(work);
+        self.write(|_| Ok(())).await
     }
 
     /// Why it failed, where an earlier daemon noted that.

@@ -16,6 +16,7 @@
 //! | deleted | absent | `Forget` |
 //! | any | there with the tags of somebody else, or none | none, ever |
 //! | none | ours, never ready, stopped, old, seen so in two passes | `RemoveHalfMade` |
+//! | none | ours, a standby | none: whoever keeps them keeps or removes it |
 //! | none | ours, was ready or runs | none: reported as unclaimed, for a person to decide |
 
 use std::{
@@ -116,7 +117,9 @@ pub(super) fn plan(observed: &Observed<'_>, suspects: &mut HashMap<String, Suspe
         let ours = tags.install == observed.installation && !tags.id.is_empty();
         // One that runs was unpacked, and may have been there for somebody.
         let stopped = seen.state == State::Stopped;
-        let half_made = ours && !tags.ready && stopped && !known.contains(instance);
+        // Whoever keeps standbys sees to them.
+        let standby = tags.standby.is_some();
+        let half_made = ours && !tags.ready && !standby && stopped && !known.contains(instance);
         if !half_made || observed.busy.contains(&tags.id) {
             continue;
         }

@@ -12,13 +12,13 @@ use containarium_testkit::{Simulated, wait_for};
 use serde_json::json;
 
 use super::*;
-use crate::{Installation, Principal, RETENTION, Role, Store, images::Remotes};
+use crate::{Installation, Principal, Role, Settings, Store};
 
 const SOON: Duration = Duration::from_secs(20);
 
 async fn opened(there: &Simulated) -> Containarium {
     let store = Store::open(there.state.path()).unwrap();
-    Containarium::open(store, &there.incus, Remotes::default(), RETENTION)
+    Containarium::open(store, &there.incus, Settings::default())
         .await
         .unwrap()
 }

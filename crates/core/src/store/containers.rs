@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, Tx, operations::unreadable};
-use crate::Installation;
+use crate::{Installation, engine::Tags};
 
 /// What a container was asked to be, with what was capped already capped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,14 +90,24 @@ pub(crate) enum Reserved {
 impl Record {
     /// The engine's name of it: ours alone, so that no user's text ever names an engine object.
     pub fn instance(&self) -> String {
-        format!("c-{}", self.id)
+        instance_name(&self.id)
     }
 
-    /// Its MAC address, made from its IP address and so unique on the bridge (Incus's own prefix).
+    /// Its MAC address.
     pub fn mac(&self) -> String {
-        let [_, b, c, d] = self.address.octets();
-        format!("10:66:6a:{b:02x}:{c:02x}:{d:02x}")
+        mac(self.address)
     }
+}
+
+/// The engine's name of what has this id.
+pub(crate) fn instance_name(id: &str) -> String {
+    format!("c-{id}")
+}
+
+/// A MAC address made from an IP address, and so unique on the bridge (Incus's own prefix).
+pub(crate) fn mac(address: Ipv4Addr) -> String {
+    let [_, b, c, d] = address.octets();
+    format!("10:66:6a:{b:02x}:{c:02x}:{d:02x}")
 }
 
 impl Phase {
@@ -238,6 +248,16 @@ impl Tx<'_> {
         }
         Ok(reserved)
     }
+
+    /// An address and the first of some user ids for a standby, which has no row: whoever asks sees to it
+    /// that nobody else gets them.
+    pub(crate) fn hold(
+        &mut self,
+        installation: &Installation,
+        in_use: (Vec<Ipv4Addr>, Vec<u32>),
+    ) -> Result<Option<(Ipv4Addr, u32)>, StoreError> {
+        hold(&self.tx, installation, in_use)
+    }
 }
 
 /// A name that somebody has meanwhile.
@@ -257,7 +277,28 @@ pub(crate) struct Reservation {
     pub(crate) spec: Spec,
     /// Addresses and first user ids that the engine has in use, whatever this store knows of them.
     pub(crate) in_use: (Vec<Ipv4Addr>, Vec<u32>),
+    /// Standbys, of which the first that nobody has is taken over.
+    pub(crate) standbys: Vec<Candidate>,
     pub(crate) now: u64,
+}
+
+/// What a create takes over of a standby.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) id: String,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) uid_base: u32,
+}
+
+impl Candidate {
+    /// That of these tags, if they are whole.
+    pub(crate) fn of(tags: &Tags) -> Option<Self> {
+        Some(Self {
+            id: tags.id.clone(),
+            address: tags.address?,
+            uid_base: tags.uid_base?,
+        })
+    }
 }
 
 fn reserve(
@@ -273,7 +314,70 @@ fn reserve(
     if taken > 0 {
         return Ok(Reserved::NameTaken);
     }
-    let (mut addresses, mut uids) = wanted.in_use;
+    let mut free = wanted.standbys.into_iter();
+    let free = loop {
+        match free.next() {
+            Some(standby) if is_free(tx, &standby)? => break Some(standby),
+            Some(_) => {}
+            None => break None,
+        }
+    };
+    let held = match free {
+        Some(standby) => Some(standby),
+        None => hold(tx, installation, wanted.in_use)?.map(|(address, uid_base)| Candidate {
+            id: wanted.id,
+            address,
+            uid_base,
+        }),
+    };
+    let Some(Candidate {
+        id,
+        address,
+        uid_base,
+    }) = held
+    else {
+        return Ok(Reserved::Exhausted);
+    };
+    let record = Record {
+        id,
+        username: wanted.username,
+        owner: wanted.owner,
+        phase: Phase::Creating,
+        spec: wanted.spec,
+        address,
+        uid_base,
+        running: false,
+        kept_until: None,
+        fault: None,
+        exit: None,
+        created_at: wanted.now,
+        updated_at: wanted.now,
+    };
+    insert(tx, &record)?;
+    Ok(Reserved::Held(Box::new(record)))
+}
+
+/// Whether nobody holds what this standby is.
+fn is_free(tx: &Connection, standby: &Candidate) -> Result<bool, StoreError> {
+    let sql = "SELECT count(*) FROM containers WHERE id = ?1 OR address = ?2 OR uid_base = ?3";
+    let Candidate {
+        id,
+        address,
+        uid_base,
+    } = standby;
+    let held: i64 = tx.query_row(sql, params![id, address.to_string(), uid_base], |row| {
+        row.get(0)
+    })?;
+    Ok(held == 0)
+}
+
+/// An address and the first of some user ids that nobody has; the address counts as used from now on.
+fn hold(
+    tx: &Connection,
+    installation: &Installation,
+    in_use: (Vec<Ipv4Addr>, Vec<u32>),
+) -> Result<Option<(Ipv4Addr, u32)>, StoreError> {
+    let (mut addresses, mut uids) = in_use;
     let known: Vec<String> = column(tx, "SELECT address FROM containers")?;
     addresses.extend(
         known
@@ -293,29 +397,13 @@ fn reserve(
     );
     let uid_base = installation.free_uids(&uids.into_iter().collect());
     let (Some(address), Some(uid_base)) = (address, uid_base) else {
-        return Ok(Reserved::Exhausted);
+        return Ok(None);
     };
-    let record = Record {
-        id: wanted.id,
-        username: wanted.username,
-        owner: wanted.owner,
-        phase: Phase::Creating,
-        spec: wanted.spec,
-        address,
-        uid_base,
-        running: false,
-        kept_until: None,
-        fault: None,
-        exit: None,
-        created_at: wanted.now,
-        updated_at: wanted.now,
-    };
-    insert(tx, &record)?;
     tx.execute(
         "UPDATE installation SET last_address = ?1",
         [address.to_string()],
     )?;
-    Ok(Reserved::Held(Box::new(record)))
+    Ok(Some((address, uid_base)))
 }
 
 fn insert(tx: &Connection, record: &Record) -> Result<(), StoreError> {

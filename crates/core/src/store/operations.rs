@@ -45,9 +45,43 @@ pub(crate) struct StepRecord {
     pub(crate) progress: Option<u8>,
 }
 
+impl StepRecord {
+    pub(crate) fn pending(step: Step) -> Self {
+        Self {
+            step,
+            state: StepState::Pending,
+            started_at: None,
+            ended_at: None,
+            doing: None,
+            progress: None,
+        }
+    }
+}
+
 impl Op {
     pub(crate) fn kind(&self) -> OperationKind {
         self.work.kind()
+    }
+
+    /// It is to be done in this way; steps that were done, or tried, stay.
+    pub(crate) fn plan(&mut self, work: Work) {
+        let kept = self.steps.drain(..);
+        let mut steps: Vec<_> = kept
+            .filter(|step| step.state != StepState::Pending)
+            .collect();
+        for step in &mut steps {
+            if step.state == StepState::Running {
+                step.state = StepState::Failed;
+                step.ended_at = Some(clock::now_ms());
+            }
+        }
+        for step in work.steps() {
+            if steps.iter().all(|known| known.step != step) {
+                steps.push(StepRecord::pending(step));
+            }
+        }
+        self.steps = steps;
+        self.work = work;
     }
 
     /// A step of it is done.

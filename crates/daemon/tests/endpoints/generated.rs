@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderValue, Method, Request, Uri, header},
 };
 use containarium_contract::{Spec, StreamKind};
-use containarium_core::{Containarium, Principal, Role, Store, images::Remotes, token};
+use containarium_core::{Containarium, Principal, Role, Settings, Store, token};
 use containarium_daemon::{Tunnels, router, specs};
 use containarium_testkit::{Junk, Simulated};
 use serde_json::{Map, Value};
@@ -240,14 +240,9 @@ async fn ten_thousand_requests_are_none_of_them_our_fault() {
     let mut junk = Junk::new();
     let there = Simulated::on(234).await;
     let store = Store::open(there.state.path()).unwrap();
-    let core = Containarium::open(
-        store,
-        &there.incus,
-        Remotes::default(),
-        containarium_core::RETENTION,
-    )
-    .await
-    .unwrap();
+    let core = Containarium::open(store, &there.incus, Settings::default())
+        .await
+        .unwrap();
     let secret = || b"a secret of this test and of no other".to_vec().into();
     let admin = Principal {
         subject: "admin".parse().unwrap(),
