@@ -52,13 +52,12 @@ impl TestDaemon {
 
     /// The same, which keeps this many standbys of the default image, with Docker.
     pub async fn with_standbys(bed: &Bed, count: u32) -> Self {
-        let standbys = vec![StandbyCount {
-            image: bed.installation.default_image.clone(),
-            docker: true,
-            count,
-        }];
         let settings = Settings {
-            standbys,
+            standbys: vec![StandbyCount {
+                image: bed.installation.default_image.clone(),
+                docker: true,
+                count,
+            }],
             ..Settings::default()
         };
         Self::on_copy(bed, [127, 0, 0, 1].into(), settings).await
@@ -145,6 +144,14 @@ impl TestDaemon {
         serving.await.unwrap();
         meanwhile().await;
         Self::started(state, engine, [127, 0, 0, 1].into(), settings).await
+    }
+
+    /// Restarts it, so that it keeps this many standbys from now on.
+    pub async fn restarted_with_standbys(mut self, count: u32) -> Self {
+        for kept in &mut self.settings.standbys {
+            kept.count = count;
+        }
+        self.restarted().await
     }
 
     /// Stops it gracefully.

@@ -31,6 +31,7 @@ mod reference;
 mod restart;
 mod scale;
 mod ssh_keys;
+mod standby;
 mod state;
 mod state_dir;
 mod system;
