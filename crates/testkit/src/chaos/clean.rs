@@ -52,6 +52,10 @@ pub(super) async fn look(calls: &Calls, under: &Under, wrong: &mut Vec<String>) 
             let value = instance.config.get(&format!("user.containarium.{name}"));
             value.cloned().unwrap_or_default()
         };
+        if tag("phase") == "standby" && instance.status_code == StatusCode::FROZEN {
+            // Nobody's, and ready for somebody.
+            continue;
+        }
         if tag("phase") != "ready" {
             wrong.push(format!("{} is not marked as ready", instance.name));
         }

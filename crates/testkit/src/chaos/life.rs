@@ -34,6 +34,8 @@ pub struct Life {
     secret: Vec<u8>,
     /// How long it keeps what was deleted.
     pub retention: &'static str,
+    /// The standbys that it keeps.
+    pub standby: Option<&'static str>,
     lives: u32,
     child: Option<Child>,
     url: String,
@@ -59,6 +61,7 @@ impl Life {
             logs,
             secret: secret.into_bytes(),
             retention: "24h",
+            standby: None,
             lives: 0,
             child: None,
             url: String::new(),
@@ -87,6 +90,9 @@ impl Life {
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).unwrap())
             .kill_on_drop(true);
+        if let Some(standby) = self.standby {
+            command.env("CONTAINARIUM_STANDBY", standby);
+        }
         if let Some(point) = kill_at {
             command.env(KILL_VARIABLE, point);
         }

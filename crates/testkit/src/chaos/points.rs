@@ -13,6 +13,8 @@ const SSH_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 /// An image that is no default.
 const IMAGE: &str = "local:debian/13";
+/// Such as `small` asks for.
+const STANDBY: &str = "local:debian/12,docker=1";
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -113,6 +115,8 @@ pub async fn die_at(point: &str, under: &Under, life: &mut Life, name: &str) {
     let calls = life.calls();
     calls.ready(under.patience()).await;
     prepare(kind, &calls, under, name).await;
+    // A create claims one only where there is one.
+    life.standby = (step == "claim").then_some(STANDBY);
     let until = kept_until(&calls, name).await;
     life.kill().await;
     if kind == "purge" {
@@ -133,6 +137,9 @@ pub async fn die_at(point: &str, under: &Under, life: &mut Life, name: &str) {
         assert!(first.is_ok(), "{point}: nothing was under way");
         let calls = life.calls();
         calls.ready(under.patience()).await;
+        if step == "claim" {
+            stands_by(&calls, under).await;
+        }
         match calls.ask(method, &path, Some(&key), body.as_ref()).await {
             Outcome::Unknown(_) => dies(life, under, point).await,
             Outcome::Answered(answer) => panic!("{point} was not reached: {answer:?}"),
@@ -173,6 +180,19 @@ pub async fn die_at(point: &str, under: &Under, life: &mut Life, name: &str) {
     }
     clean(&calls, under).await;
     is_so(kind, step, &calls, name).await;
+}
+
+/// Waits until a standby could be claimed.
+async fn stands_by(calls: &Calls, under: &Under) {
+    crate::wait_for(under.patience(), "a standby waits", async || {
+        let info = calls.get("/v1/system/info").await.json();
+        if info["info"]["standby"][0]["ready"] == 1 {
+            Ok(())
+        } else {
+            Err(info)
+        }
+    })
+    .await;
 }
 
 /// Waits until the daemon has killed itself.
