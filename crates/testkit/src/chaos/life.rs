@@ -91,7 +91,7 @@ impl Life {
             .stderr(fs::File::create(&log).unwrap())
             .kill_on_drop(true);
         if let Some(standby) = self.standby {
-            command.env("CONTAINARIUM_STANDBY", standby);
+            command.env("CONTAINARIUM_STANDBYS", standby);
         }
         if let Some(point) = kill_at {
             command.env(KILL_VARIABLE, point);

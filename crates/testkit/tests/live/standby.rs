@@ -6,6 +6,7 @@ use std::{
 };
 
 use containarium_contract::{Created, ServedFrom};
+use containarium_incus::Instance;
 use containarium_testkit::{Bed, Key, Login, TestDaemon, wait_for};
 use serde_json::json;
 
@@ -105,6 +106,24 @@ async fn alone(login: &Login) -> Vec<String> {
     all
 }
 
+/// Her instance, once it says that it was there for her.
+async fn tagged(bed: &Bed, name: &str) -> Instance {
+    let found = async || {
+        let mut all = bed.instances().await.into_iter();
+        let tag = |one: &Instance, key: &str| {
+            one.config.get(&format!("user.containarium.{key}")).cloned()
+        };
+        let is_it = |one: &Instance| tag(one, "username").as_deref() == Some(name);
+        let ready = |one: &Instance| tag(one, "phase").as_deref() == Some("ready");
+        all.find(|one| is_it(one) && ready(one))
+    };
+    wait_for(SOON, "it is tagged", async || {
+        found().await.map(drop).ok_or("not yet")
+    })
+    .await;
+    found().await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_alice_sees_from_standby_is_what_she_sees_cold() {
     let Some(bed) = Bed::made().await else {
@@ -138,24 +157,7 @@ async fn what_alice_sees_from_standby_is_what_she_sees_cold() {
     // The instances say the same of themselves, but for what is each one's own.
     let mut configs = Vec::new();
     for (name, own) in [("alice", &served), ("carol", &cold)] {
-        wait_for(SOON, "it is tagged", async || {
-            let all = bed.instances().await;
-            let one = all
-                .into_iter()
-                .find(|one| one.description == format!("{name}-container"));
-            let phase = one.and_then(|one| one.config.get("user.containarium.phase").cloned());
-            if phase.as_deref() == Some("ready") {
-                Ok(())
-            } else {
-                Err(phase)
-            }
-        })
-        .await;
-        let all = bed.instances().await;
-        let one = all
-            .into_iter()
-            .find(|one| one.description == format!("{name}-container"));
-        let mut one = one.unwrap();
+        let mut one = tagged(&bed, name).await;
         let own_keys = ["id", "created", "address"].map(|key| format!("user.containarium.{key}"));
         one.config.retain(|key, _| {
             !own_keys.contains(key) && key != "security.idmap.base" && !key.starts_with("volatile.")
