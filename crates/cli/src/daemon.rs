@@ -71,7 +71,7 @@ pub(crate) struct Daemon {
     #[arg(
         long,
         value_name = "IMAGE[,docker]=COUNT",
-        env = "CONTAINARIUM_STANDBY",
+        env = "CONTAINARIUM_STANDBYS",
         value_delimiter = ' '
     )]
     pub(crate) standby: Vec<StandbyCount>,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use containarium_client::Client;
-use containarium_contract::{GetSystemInfo, HostEngine, SystemInfoAnswer};
+use containarium_contract::{GetSystemInfo, HostEngine, StandbyInfo, SystemInfoAnswer};
 
 use crate::{failure::Failure, output::Format, size, table};
 
@@ -53,6 +53,7 @@ fn drawn(SystemInfoAnswer { info }: &SystemInfoAnswer) -> String {
             "Containers",
             Some(containers.into_iter().flatten().collect()),
         ),
+        ("Standby", standby(&info.standby)),
         ("CPUs", info.total_cpus.map(|n| n.to_string())),
         (
             "Memory",
@@ -63,6 +64,21 @@ fn drawn(SystemInfoAnswer { info }: &SystemInfoAnswer) -> String {
             free(info.available_disk_bytes, info.total_disk_bytes),
         ),
     ])
+}
+
+/// Those that are booted beforehand, where any are kept.
+fn standby(kinds: &[StandbyInfo]) -> Option<String> {
+    let each = kinds.iter().map(|kind| {
+        let StandbyInfo {
+            image,
+            docker,
+            wanted,
+            ready,
+        } = kind;
+        let docker = if *docker { " with Docker" } else { "" };
+        format!("{ready} of {wanted} {image}{docker}")
+    });
+    Some(each.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -84,7 +100,8 @@ mod tests {
         let answer: SystemInfoAnswer = serde_json::from_value(json!({"info": {
             "engine": "ok", "defaultImage": "images:ubuntu/24.04", "containersTotal": 3,
             "containersRunning": 2, "containersStopped": 1, "totalMemoryBytes": 17_179_869_184_u64,
-            "availableMemoryBytes": 1_073_741_824, "hostname": "boxes", "uptimeSeconds": 90_000
+            "availableMemoryBytes": 1_073_741_824, "hostname": "boxes", "uptimeSeconds": 90_000,
+            "standby": [{"image": "local:debian/12", "docker": true, "wanted": 2, "ready": 1}]
         }}))
         .unwrap();
         insta::assert_snapshot!(drawn(&answer));

@@ -311,11 +311,11 @@ impl Containarium {
             uid_base,
         };
         let made = self.boot_standby(&body).await;
-        if let Err(error) = &made {
-            tracing::debug!(error = %chain(error), "a standby did not boot");
+        under_way().making.remove(&id);
+        if made.is_err() {
+            // What cannot be removed now is found, and not frozen, in the next look.
             self.inner.engine.remove(&instance_name(&id)).await?;
         }
-        under_way().making.remove(&id);
         made
     }
 

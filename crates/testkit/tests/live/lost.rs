@@ -14,7 +14,7 @@ use containarium_core::{
 use containarium_testkit::{Bed, Key, TestDaemon, program, wait_for};
 use serde_json::{Value, json};
 
-use crate::{SOON, start};
+use crate::{SOON, start, tagged};
 
 /// `init` without its images, which are there.
 async fn init(bed: &Bed, state_dir: &Path, recover: bool) -> Result<Installation, SetupError> {
@@ -149,16 +149,7 @@ async fn a_store_of_before_and_one_that_is_lost_lose_no_container() {
     let path = "/v1/containers/dave?force=true";
     let deleted = daemon.ask_as_admin("DELETE", path, None).await;
     assert_eq!(deleted.status, 200, "{deleted:?}");
-    wait_for(SOON, "all are tagged", async || {
-        let all = bed.instances().await;
-        let tag = "user.containarium.phase";
-        if all.iter().all(|one| one.config[tag] == "ready") {
-            Ok(())
-        } else {
-            Err(all)
-        }
-    })
-    .await;
+    tagged(&bed.incus()).await;
     let before = all(&daemon).await;
     assert_eq!(before.len(), 4);
 

@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
+use containarium_incus::{Client, Instance};
 use containarium_testkit::{Bed, Login, TestDaemon, wait_for};
+use tokio::time::{Instant, sleep};
 
 mod anywhere;
 mod away;
@@ -49,6 +51,24 @@ async fn start() -> Option<(Bed, TestDaemon)> {
     let bed = Bed::made().await?;
     let daemon = TestDaemon::on(&bed).await;
     Some((bed, daemon))
+}
+
+/// Waits until all instances of a project say of themselves that they were there for their users, which comes after the
+/// answer of a create.
+async fn tagged(project: &Client) {
+    let end = Instant::now() + SOON;
+    loop {
+        let all = project.instances().await.unwrap();
+        let ready = |one: &Instance| {
+            let phase = one.config.get("user.containarium.phase");
+            phase.is_some_and(|phase| phase == "ready")
+        };
+        if all.iter().all(ready) {
+            return;
+        }
+        assert!(Instant::now() < end, "not all are tagged: {all:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// A login works before the last unit has started; `running` is said when all have, and none failed.

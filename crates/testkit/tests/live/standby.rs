@@ -10,7 +10,7 @@ use containarium_incus::Instance;
 use containarium_testkit::{Bed, Key, Login, TestDaemon, wait_for};
 use serde_json::json;
 
-use crate::{SOON, booted};
+use crate::{SOON, booted, tagged};
 
 /// Waits until so many could be taken.
 async fn ready(daemon: &TestDaemon, count: u64) {
@@ -106,22 +106,14 @@ async fn alone(login: &Login) -> Vec<String> {
     all
 }
 
-/// Her instance, once it says that it was there for her.
-async fn tagged(bed: &Bed, name: &str) -> Instance {
-    let found = async || {
-        let mut all = bed.instances().await.into_iter();
-        let tag = |one: &Instance, key: &str| {
-            one.config.get(&format!("user.containarium.{key}")).cloned()
-        };
-        let is_it = |one: &Instance| tag(one, "username").as_deref() == Some(name);
-        let ready = |one: &Instance| tag(one, "phase").as_deref() == Some("ready");
-        all.find(|one| is_it(one) && ready(one))
+/// Her instance.
+async fn instance_of(bed: &Bed, name: &str) -> Instance {
+    let is_it = |one: &Instance| {
+        let tag = one.config.get("user.containarium.username");
+        tag.is_some_and(|tag| tag == name)
     };
-    wait_for(SOON, "it is tagged", async || {
-        found().await.map(drop).ok_or("not yet")
-    })
-    .await;
-    found().await.unwrap()
+    let mut all = bed.instances().await.into_iter();
+    all.find(is_it).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,9 +147,10 @@ async fn what_alice_sees_from_standby_is_what_she_sees_cold() {
         assert_ne!(hers, other);
     }
     // The instances say the same of themselves, but for what is each one's own.
+    tagged(&bed.incus()).await;
     let mut configs = Vec::new();
     for (name, own) in [("alice", &served), ("carol", &cold)] {
-        let mut one = tagged(&bed, name).await;
+        let mut one = instance_of(&bed, name).await;
         let own_keys = ["id", "created", "address"].map(|key| format!("user.containarium.{key}"));
         one.config.retain(|key, _| {
             !own_keys.contains(key) && key != "security.idmap.base" && !key.starts_with("volatile.")

@@ -7,7 +7,10 @@ use containarium_incus::{Client, Instance};
 use containarium_testkit::{Key, TestDaemon};
 use serde_json::json;
 
-use crate::choices::{Second, with_second};
+use crate::{
+    choices::{Second, with_second},
+    tagged,
+};
 
 /// Gives the second the first's image: Incus copies none between projects unless it listens on the
 /// network.
@@ -117,6 +120,7 @@ async fn two_installations_on_one_incus_share_nothing_and_touch_nothing_of_each_
         let of_b = b.create_as("alice", &key, small()).await.container;
         assert_ne!(of_a.network.ip_address, of_b.network.ip_address);
         let incus = second.incus();
+        tagged(&incus.in_project(&other.name)).await;
         let base = |instance: &Instance| instance.config["volatile.idmap.base"].clone();
         let (in_a, in_b) = (
             instances(&incus, &bed.installation).await,
