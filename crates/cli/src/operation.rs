@@ -248,6 +248,8 @@ fn shown(operation: &View) -> String {
             "Given up at",
             Some(operation.deadline.clone()).filter(|_| !is_over),
         ),
+        ("Waited", operation.queued_ms.map(milliseconds)),
+        ("Took", operation.duration_ms.map(milliseconds)),
         ("Attempt", attempt),
     ]);
     if operation.steps.is_empty() {
@@ -266,10 +268,16 @@ fn shown(operation: &View) -> String {
             state.to_owned(),
             time(&step.started_at),
             time(&step.ended_at),
+            step.duration_ms
+                .map_or_else(|| UNKNOWN.to_owned(), milliseconds),
         ]
     });
-    let steps = table::columns(["STEP", "STATE", "BEGUN", "ENDED"], rows);
+    let steps = table::columns(["STEP", "STATE", "BEGUN", "ENDED", "TOOK"], rows);
     format!("{facts}\n\n{steps}")
+}
+
+fn milliseconds(milliseconds: u64) -> String {
+    format!("{milliseconds}ms")
 }
 
 #[cfg(test)]
@@ -334,16 +342,16 @@ pub(crate) mod tests {
     fn failed() -> View {
         let steps = json!([
             {"name": "claim", "state": "succeeded", "startedAt": "2026-11-21T10:00:00Z",
-             "endedAt": "2026-11-21T10:00:01Z"},
+             "endedAt": "2026-11-21T10:00:01Z", "durationMs": 1000},
             {"name": "boot", "state": "failed", "startedAt": "2026-11-21T10:00:01Z",
-             "endedAt": "2026-11-21T10:00:02Z"},
+             "endedAt": "2026-11-21T10:00:02Z", "durationMs": 1000},
             {"name": "commit", "state": "pending"}
         ]);
         let error = json!({"error": "it did not boot:\u{1b}[31m panic", "code": 500, "reason": "internal",
                            "hint": "run `containarium doctor`"});
         operation(
             "failed",
-            json!({"steps": steps, "error": error, "attempt": 2}),
+            json!({"steps": steps, "error": error, "attempt": 2, "queuedMs": 7, "durationMs": 2000}),
         )
     }
 

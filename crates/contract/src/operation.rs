@@ -280,6 +280,9 @@ pub struct OperationStep {
     /// When it ended, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// How long it took, milliseconds, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
     /// What it is doing in words, such as `downloading images:debian/13`, where it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doing: Option<String>,
@@ -322,6 +325,12 @@ pub struct Operation {
     pub created_at: String,
     /// When it last moved on, RFC 3339.
     pub updated_at: String,
+    /// How long it waited for its turn from when it was asked for, milliseconds, once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_ms: Option<u64>,
+    /// How long it took in all from when it was asked for, milliseconds, once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
 }
 
 /// The answer about one operation, and to a request that was told not to wait for it.

@@ -16,6 +16,7 @@ use crate::{
     samples::Samples,
     standby::{StandbyCount, Standbys},
     store::{Phase, StoreError},
+    timings::Recorder,
     tunnel::Tunnels,
 };
 
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) disagreement: Notify,
     pub(crate) standbys: Standbys,
     pub(crate) samples: Samples,
+    pub(crate) timings: Recorder,
     pub(crate) claims: Claims,
     /// How long deleted containers are kept.
     pub(crate) retention: Duration,
@@ -109,6 +111,7 @@ impl Containarium {
                 disagreement: Notify::new(),
                 standbys: Standbys::new(standbys),
                 samples: Samples::default(),
+                timings: Recorder::default(),
                 claims: Claims::default(),
                 retention,
                 starts: Semaphore::new(cores),

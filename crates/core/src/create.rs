@@ -264,6 +264,7 @@ pub(crate) fn reserved(
     mut wanted: Reservation,
 ) -> Result<(), Error> {
     passing(op.kind(), Step::Reserve, Moment::Before);
+    op.begins(Step::Reserve, clock::now_ms());
     let username = wanted.username.clone();
     let standbys = &core.inner.standbys;
     wanted.standbys.retain(|one| !standbys.is_leaving(&one.id));

@@ -354,6 +354,7 @@ fn op(asked: &Asked, plan: Plan) -> Op {
         error: None,
         result: None,
         created_at: now,
+        started_at: None,
         updated_at: now,
     }
 }

@@ -184,7 +184,8 @@ fn plain(path: &str) -> Value {
         "/openapi.json" => ("This document.", "application/json", true),
         "/docs" => ("The same for people.", "text/html", true),
         _ => (
-            "What the containers use, for Prometheus.",
+            "What the containers use and, for admins and viewers, how long operations take: for \
+             Prometheus.",
             "text/plain",
             false,
         ),

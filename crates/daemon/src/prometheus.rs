@@ -1,11 +1,11 @@
-//! `GET /metrics`: what the caller's containers use, in Prometheus's text format. Sampled at the
-//! scrape; nothing is kept between two.
+//! `GET /metrics`: what the caller's containers use, in Prometheus's text format, sampled at the
+//! scrape; and, for those who see everybody's, how long operations take.
 
 use std::fmt::Write as _;
 
 use axum::{Extension, body::Body, extract::State, http::Response};
 use containarium_contract::{EngineHealth, ListContainers, Metrics};
-use containarium_core::{Containarium, Error, Fault};
+use containarium_core::{Containarium, Error, Fault, Histogram, Timings};
 
 use crate::{
     authenticate::Caller,
@@ -90,9 +90,6 @@ pub(crate) async fn prometheus(
         },
     };
     let mut text = String::new();
-    let head = |name: &str, kind: &str, about: &str| {
-        format!("# HELP {name} {about}\n# TYPE {name} {kind}\n")
-    };
     text += &head(
         "containarium_engine_up",
         "gauge",
@@ -126,5 +123,49 @@ pub(crate) async fn prometheus(
             }
         }
     }
+    if let Some(timings) = service.timings(who) {
+        text += &drawn(&timings);
+    }
     text_of("text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+fn head(name: &str, kind: &str, about: &str) -> String {
+    format!("# HELP {name} {about}\n# TYPE {name} {kind}\n")
+}
+
+/// How long operations and their steps took.
+fn drawn(timings: &Timings) -> String {
+    let name = "containarium_operation_seconds";
+    let about = "From when operations were asked for to their end, since this daemon began.";
+    let mut text = head(name, "histogram", about);
+    for ((kind, result), histogram) in &timings.operations {
+        let labels = format!("kind=\"{}\",result=\"{}\"", kind.as_str(), result.as_str());
+        text += &series(name, &labels, histogram);
+    }
+    let name = "containarium_operation_step_seconds";
+    let about = "How long the steps of operations took, well or not, since this daemon began.";
+    text += &head(name, "histogram", about);
+    for ((kind, step), histogram) in &timings.steps {
+        let labels = format!("kind=\"{}\",step=\"{}\"", kind.as_str(), step.as_str());
+        text += &series(name, &labels, histogram);
+    }
+    text
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "Prometheus's numbers are floats; milliseconds stay exact for 285,000 years"
+)]
+fn series(name: &str, labels: &str, histogram: &Histogram) -> String {
+    let seconds = |milliseconds: u64| milliseconds as f64 / 1000.0;
+    let mut text = String::new();
+    for (bound, count) in histogram.within() {
+        let bound = seconds(bound);
+        let _ = writeln!(text, "{name}_bucket{{{labels},le=\"{bound}\"}} {count}");
+    }
+    let (count, sum) = (histogram.count(), seconds(histogram.sum()));
+    let _ = writeln!(text, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
+    let _ = writeln!(text, "{name}_sum{{{labels}}} {sum}");
+    let _ = writeln!(text, "{name}_count{{{labels}}} {count}");
+    text
 }

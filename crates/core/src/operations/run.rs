@@ -108,6 +108,7 @@ impl Run {
         if self.op.state == OperationState::Queued {
             self.op.state = OperationState::Running;
         }
+        self.op.started_at.get_or_insert_with(clock::now_ms);
         if self.op.attempt > ATTEMPTS {
             return Err(Error::Overdue);
         }
@@ -200,10 +201,7 @@ impl Run {
     /// Begins a step from which there is no way back.
     pub(crate) fn begin_anyway(&mut self, step: Step) {
         passing(self.op.kind(), step, Moment::Before);
-        if let Some(known) = self.op.steps.iter_mut().find(|known| known.step == step) {
-            known.state = StepState::Running;
-            known.started_at = Some(clock::now_ms());
-        }
+        self.op.begins(step, clock::now_ms());
         self.show();
     }
 
@@ -309,6 +307,8 @@ impl Run {
         for step in self.unrecorded.drain(..) {
             passing(self.op.kind(), step, Moment::Recorded);
         }
+        // Before anybody is told of its end, who may look at once.
+        self.core.inner.timings.record(&self.op);
         self.show();
         Ok(())
     }

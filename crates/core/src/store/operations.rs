@@ -31,6 +31,8 @@ pub(crate) struct Op {
     pub(crate) error: Option<Fault>,
     pub(crate) result: Option<Value>,
     pub(crate) created_at: u64,
+    /// When its turn came first.
+    pub(crate) started_at: Option<u64>,
     pub(crate) updated_at: u64,
 }
 
@@ -55,6 +57,12 @@ impl StepRecord {
             doing: None,
             progress: None,
         }
+    }
+
+    /// How long it took, once it has ended.
+    pub(crate) fn took(&self) -> Option<u64> {
+        let started = self.started_at?;
+        self.ended_at.map(|ended| ended.saturating_sub(started))
     }
 }
 
@@ -84,6 +92,15 @@ impl Op {
         self.work = work;
     }
 
+    /// A step of it begins, again or at first.
+    pub(crate) fn begins(&mut self, step: Step, now: u64) {
+        if let Some(known) = self.steps.iter_mut().find(|known| known.step == step) {
+            known.state = StepState::Running;
+            known.started_at = Some(now);
+            known.ended_at = None;
+        }
+    }
+
     /// A step of it is done.
     pub(crate) fn passed(&mut self, step: Step, now: u64) {
         if let Some(known) = self.steps.iter_mut().find(|known| known.step == step) {
@@ -93,6 +110,18 @@ impl Op {
             known.progress = None;
             known.doing = None;
         }
+    }
+
+    /// How long it waited for its turn, once that has come.
+    fn queued(&self) -> Option<u64> {
+        self.started_at
+            .map(|started| started.saturating_sub(self.created_at))
+    }
+
+    /// How long it took in all, once it is over: nothing changes it then.
+    pub(crate) fn took(&self) -> Option<u64> {
+        let took = self.updated_at.saturating_sub(self.created_at);
+        self.state.is_final().then_some(took)
     }
 
     /// The steps that are done.
@@ -129,6 +158,7 @@ impl Op {
             state: record.state,
             started_at: record.started_at.map(clock::rfc3339),
             ended_at: record.ended_at.map(clock::rfc3339),
+            duration_ms: record.took(),
             doing: record.doing.clone(),
             progress: record.progress,
         };
@@ -148,12 +178,14 @@ impl Op {
             result: self.result.clone(),
             created_at: clock::rfc3339(self.created_at),
             updated_at: clock::rfc3339(self.updated_at),
+            queued_ms: self.queued(),
+            duration_ms: self.took(),
         }
     }
 }
 
 const COLUMNS: &str = "id, target, container, owner, actor, cause, state, work, steps, attempt, \
-                       deadline, error, result, created_at, updated_at, kind";
+                       deadline, error, result, created_at, updated_at, kind, started_at";
 
 impl Tx<'_> {
     /// The operation that this request began already.
@@ -172,7 +204,7 @@ impl Tx<'_> {
         }
         let sql = format!(
             "INSERT INTO operations ({COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
         );
         self.set(op, &sql)
     }
@@ -181,7 +213,7 @@ impl Tx<'_> {
     pub(crate) fn put(&mut self, op: &Op) -> Result<(), StoreError> {
         let sql = format!(
             "INSERT OR REPLACE INTO operations ({COLUMNS})
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
         );
         self.set(op, &sql)
     }
@@ -222,6 +254,7 @@ impl Tx<'_> {
             op.created_at,
             op.updated_at,
             op.kind().as_str(),
+            op.started_at,
         ])?;
         let told = Event::Operation {
             operation: Box::new(op.view(Face::Rest)),
@@ -326,6 +359,7 @@ fn read(row: &Row<'_>) -> Result<Op, StoreError> {
         error: error.transpose().map_err(|e| unreadable(&e))?,
         result: result.transpose().map_err(|e| unreadable(&e))?,
         created_at: row.get("created_at")?,
+        started_at: row.get("started_at")?,
         updated_at: row.get("updated_at")?,
     })
 }

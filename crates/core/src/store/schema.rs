@@ -5,10 +5,10 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const SCHEMA: i64 = 2;
+pub(super) const SCHEMA: i64 = 3;
 
 /// What brings a store from each version to the next.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
 CREATE TABLE installation (
   only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -94,6 +94,7 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_by_age ON events (at);
 ",
+    "ALTER TABLE operations ADD COLUMN started_at INTEGER;",
 ];
 
 /// The version of a store's tables; 0 where there are none.
@@ -145,6 +146,25 @@ mod tests {
             (name.as_str(), phase.as_str(), updated),
             ("alice", "ready", 6)
         );
+    }
+
+    #[test]
+    fn an_older_store_keeps_its_operations() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&STEPS[..2].concat()).unwrap();
+        db.pragma_update(None, "user_version", 2).unwrap();
+        db.execute_batch(
+            "INSERT INTO operations VALUES ('01', 'stop', 'alice', NULL, NULL, 'bob', 'c', 'queued',
+             '{}', '[]', 1, 9, NULL, NULL, 5, 6)",
+        )
+        .unwrap();
+        bring_up_to_date(&mut db).unwrap();
+        let (state, started): (String, Option<u64>) = db
+            .query_row("SELECT state, started_at FROM operations", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        assert_eq!((state.as_str(), started), ("queued", None));
     }
 
     #[test]

@@ -16,3 +16,4 @@ mod restart;
 #[path = "../endpoints/sample.rs"]
 mod sample;
 mod simulated;
+mod timings;

@@ -38,6 +38,7 @@ mod state;
 mod state_dir;
 mod system;
 mod tenant_full;
+mod timings;
 mod traps;
 mod turns;
 mod two;
