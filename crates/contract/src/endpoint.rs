@@ -139,6 +139,11 @@ impl Spec {
         self.stream == Some(StreamKind::WebSocket)
     }
 
+    /// Whether its answer has an `ETag`, so that a caller who has it already is told just that.
+    pub fn is_tagged(&self) -> bool {
+        self.method == Method::GET && self.stream.is_none()
+    }
+
     /// The names in the path template.
     pub fn path_fields(&self) -> impl Iterator<Item = &'static str> {
         self.path

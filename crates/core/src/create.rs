@@ -180,6 +180,7 @@ impl Containarium {
             let Some(record) = this.inner.store.container_by_id(&id) else {
                 return;
             };
+            this.sample(&record);
             let _claim = this.inner.claims.claim(record.username.as_str()).await;
             let record = this.inner.store.container_by_id(&id);
             let Some(record) = record.filter(|record| record.phase == Phase::Ready) else {
@@ -189,7 +190,6 @@ impl Containarium {
                 tracing::debug!(%error, "not marked as ready yet");
                 this.disagree();
             }
-            this.sample(&record);
         });
     }
 

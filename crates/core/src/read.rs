@@ -100,7 +100,7 @@ impl Containarium {
         let record = self.find(who, Effect::Read, &request.username)?;
         let engine = self.health();
         let metrics = match engine {
-            EngineHealth::Ok if record.phase == Phase::Ready => self.last_sample(&record).await,
+            EngineHealth::Ok if record.phase == Phase::Ready => self.sample(&record),
             EngineHealth::Ok | EngineHealth::Unreachable => None,
         };
         Ok(ContainerAnswer {

@@ -8,26 +8,16 @@ use std::{
 };
 
 use containarium_contract::Metrics;
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout},
-};
+use tokio::time::Instant;
 
 use crate::{Containarium, Record, read::metrics};
 
 /// A sample that is older is taken anew when somebody looks.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// How long whoever looks waits for the first.
-const PATIENCE: Duration = Duration::from_millis(150);
-
 /// The last samples, by container.
 #[derive(Debug, Default)]
-pub(crate) struct Samples {
-    taken: Mutex<Taken>,
-    /// Told with each.
-    landed: Notify,
-}
+pub(crate) struct Samples(Mutex<Taken>);
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -38,7 +28,7 @@ struct Taken {
 impl Samples {
     /// The last one, and whether it is time for a new one, which is the caller's to take then.
     fn look(&self, id: &str) -> (Option<Metrics>, bool) {
-        let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let last = all.last.get(id);
         let fresh = last.is_some_and(|(at, _)| at.elapsed() < FRESH);
         let last = last.map(|(_, metrics)| metrics.clone());
@@ -47,47 +37,29 @@ impl Samples {
     }
 
     fn put(&self, id: &str, metrics: Option<Metrics>) {
-        let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.under_way.remove(id);
         if let Some(metrics) = metrics {
             all.last.insert(id.to_owned(), (Instant::now(), metrics));
         }
-        drop(all);
-        self.landed.notify_waiters();
     }
 
     /// Forgets those of containers that are gone.
     pub(crate) fn retain(&self, there: impl Fn(&str) -> bool) {
-        let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.last.retain(|id, _| there(id));
     }
 }
 
 impl Containarium {
-    /// The last sample of a container; waits for one, a little, only where there is none yet.
-    pub(crate) async fn last_sample(&self, record: &Record) -> Option<Metrics> {
-        let samples = &self.inner.samples;
-        let first = async {
-            loop {
-                let landed = samples.landed.notified();
-                let (last, take) = samples.look(&record.id);
-                if take {
-                    self.take_sample(record);
-                }
-                if last.is_some() {
-                    return last;
-                }
-                landed.await;
-            }
-        };
-        timeout(PATIENCE, first).await.ok().flatten()
-    }
-
-    /// Takes a sample, in the background.
-    pub(crate) fn sample(&self, record: &Record) {
-        if self.inner.samples.look(&record.id).1 {
+    /// The last sample of a container, where there is one. An old one, or none, makes us take another,
+    /// in the background.
+    pub(crate) fn sample(&self, record: &Record) -> Option<Metrics> {
+        let (last, take) = self.inner.samples.look(&record.id);
+        if take {
             self.take_sample(record);
         }
+        last
     }
 
     fn take_sample(&self, record: &Record) {

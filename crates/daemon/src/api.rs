@@ -21,7 +21,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     authenticate::Caller,
-    change, event_stream,
+    change,
+    etag::{self, Known},
+    event_stream,
     respond::answer,
     tunnel::{Tunnels, Upgrade},
 };
@@ -59,12 +61,13 @@ impl Api {
                           request: Request| {
             let (handler, spec) = (handler.clone(), Arc::clone(&spec));
             async move {
+                let known = spec.is_tagged().then(|| Known::of(request.headers()));
                 let request = match read::<E>(&spec, &caller, path, query, request).await {
                     Ok(request) => request,
                     Err(refused) => return refused,
                 };
                 match handler(service, caller.clone(), request).await {
-                    Ok(done) => success(&spec, &done),
+                    Ok(done) => success(&spec, known.as_ref(), &done),
                     Err(error) => failure(&spec, &caller, &error),
                 }
             }
@@ -115,7 +118,7 @@ impl Api {
                     }
                 } else {
                     match service.done(begun).await {
-                        Ok(done) => success(&spec, &done),
+                        Ok(done) => success(&spec, None, &done),
                         Err(error) => failure(&spec, &caller, &error),
                     }
                 };
@@ -242,14 +245,21 @@ fn failure(spec: &Spec, caller: &Caller, error: &Error) -> Response<Body> {
     answer(&problem)
 }
 
-fn success<T: serde::Serialize>(spec: &Spec, done: &T) -> Response<Body> {
+/// What was done; unless the caller, who may have said what is `known`, has it.
+fn success<T: serde::Serialize>(spec: &Spec, known: Option<&Known>, done: &T) -> Response<Body> {
     let Ok(body) = serde_json::to_vec(done) else {
         return answer(&Problem::new(
             Reason::Internal,
             "an answer that cannot be written",
         ));
     };
-    let mut response = Response::new(Body::from(body));
+    let mut response = match known {
+        Some(known) => etag::tagged(known, body),
+        None => Response::new(Body::from(body)),
+    };
+    if response.status() == StatusCode::NOT_MODIFIED {
+        return response;
+    }
     *response.status_mut() = StatusCode::from_u16(spec.status).unwrap_or(StatusCode::OK);
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -6,6 +6,7 @@ mod api;
 mod authenticate;
 mod change;
 mod docs;
+mod etag;
 mod event_stream;
 mod health;
 mod openapi;

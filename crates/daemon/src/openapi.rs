@@ -129,6 +129,18 @@ fn operation(
             parameter("query", &name, needed, schema)
         }));
     }
+    if spec.is_tagged() {
+        parameters.push(header(
+            "If-None-Match",
+            "The `ETag` of an answer that the caller has: where it is still so, it is not sent again.",
+            json!({ "type": "string" }),
+        ));
+        operation["responses"][spec.status.to_string()]["headers"] = tag();
+        operation["responses"]["304"] = json!({
+            "description": "It is what the caller has; there is no body.",
+            "headers": tag(),
+        });
+    }
     if spec.stream == Some(StreamKind::Events) {
         parameters.push(header(
             "Last-Event-ID",
@@ -156,6 +168,14 @@ fn operation(
     }
     operation["parameters"] = Value::Array(parameters);
     operation
+}
+
+/// The header that a tagged answer has.
+fn tag() -> Value {
+    json!({ "ETag": {
+        "description": "Changes whenever something in the answer does.",
+        "required": true, "schema": { "type": "string" },
+    } })
 }
 
 fn header(name: &str, about: &str, schema: Value) -> Value {

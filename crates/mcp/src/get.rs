@@ -24,7 +24,7 @@ impl Form for Get {
     const NAME: &'static str = "get_container";
     const TITLE: &'static str = "Get a container";
     const ABOUT: &'static str = "Get detailed information about a specific container. Its state, \
-        limits, address, SSH keys and labels, and in `metrics` what it uses now.";
+        limits, address, SSH keys and labels, and in `metrics` what it uses, as last measured.";
     const EFFECT: Effect = GetContainer::EFFECT;
     const IDEMPOTENT: bool = true;
     type Answer = ContainerAnswer;

@@ -8,6 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::wait_for;
+
 /// The reference's patience.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -324,7 +326,12 @@ impl Reference {
         assert_eq!(made.network.interface, "eth0");
         assert!(!made.network.mac_address.is_empty() && !made.network.bridge.is_empty());
 
-        let (got, measured) = self.get("alice").await.unwrap();
+        // It is measured behind the answer.
+        let (got, measured) = wait_for(Duration::from_secs(10), "it is measured", async || {
+            let (got, measured) = self.get("alice").await.unwrap();
+            measured.map(|measured| (got, measured)).ok_or("not yet")
+        })
+        .await;
         assert_eq!(
             (got.state.as_str(), got.created_at),
             ("running", made.created_at)
@@ -337,7 +344,7 @@ impl Reference {
         let of_all = self.metrics("").await.unwrap();
         let of_one = self.metrics("alice").await.unwrap();
         assert_eq!((of_all.len(), of_one.len()), (1, 1));
-        for sample in [&measured.unwrap(), &of_all[0], &of_one[0]] {
+        for sample in [&measured, &of_all[0], &of_one[0]] {
             assert_eq!(sample.name, "alice-container");
             let told = [
                 sample.memory_usage_bytes,

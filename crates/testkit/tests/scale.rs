@@ -113,12 +113,15 @@ impl Daemon {
         }
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<&str>) -> String {
-        let request = self
-            .http
+    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http
             .request(method.parse().unwrap(), format!("{}{path}", self.url))
             .timeout(Duration::from_secs(300))
-            .header("authorization", format!("Bearer {}", self.token));
+            .header("authorization", format!("Bearer {}", self.token))
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Option<&str>) -> String {
+        let request = self.request(method, path);
         let request = match body {
             Some(body) => request
                 .header("content-type", "application/json")
@@ -130,6 +133,17 @@ impl Daemon {
         let text = answer.text().await.unwrap();
         assert!(status.is_success(), "{method} {path}: {status} {text}");
         text
+    }
+
+    async fn tag(&self, path: &str) -> String {
+        let answer = self.request("GET", path).send().await.unwrap();
+        answer.headers()["etag"].to_str().unwrap().to_owned()
+    }
+
+    /// Fails the test where it is not what `tag` is of.
+    async fn must_be_unchanged(&self, path: &str, tag: &str) {
+        let request = self.request("GET", path).header("if-none-match", tag);
+        assert_eq!(request.send().await.unwrap().status(), 304, "{path}");
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -296,6 +310,13 @@ async fn thousands_of_containers_cost_little() {
     println!("list of all over HTTP: half in {half:?}");
     let ten = Duration::from_millis(10);
     table.time("list of all over HTTP, p99", most, ten * thousands);
+    let tag = daemon.tag("/v1/containers").await;
+    let (half, most) = timed(60, async || {
+        daemon.must_be_unchanged("/v1/containers", &tag).await;
+    })
+    .await;
+    println!("list of all that the caller has: half in {half:?}");
+    table.time("list that the caller has, p99", most, ten * thousands);
     let (half, most) = timed(300, async || {
         daemon.ask("GET", "/v1/containers/e5", None).await;
     })

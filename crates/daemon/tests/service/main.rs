@@ -10,6 +10,7 @@ mod keys;
 mod metrics;
 mod operations;
 mod power;
+mod reads;
 mod reference;
 mod refusals;
 mod restart;
