@@ -149,7 +149,7 @@ impl Containarium {
     }
 
     /// How many there are of each kind that is kept.
-    pub(crate) fn standby_info(&self) -> Vec<StandbyInfo> {
+    pub fn standby_info(&self) -> Vec<StandbyInfo> {
         let counts = self.inner.standbys.counts.iter();
         counts
             .map(|wanted| StandbyInfo {

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use axum::{Extension, body::Body, extract::State, http::Response};
-use containarium_contract::{EngineHealth, ListContainers, Metrics};
+use containarium_contract::{EngineHealth, ListContainers, Metrics, StandbyInfo};
 use containarium_core::{Containarium, Error, Fault, Histogram, Timings};
 
 use crate::{
@@ -97,6 +97,7 @@ pub(crate) async fn prometheus(
     );
     let up = u8::from(up);
     let _ = writeln!(text, "containarium_engine_up {up}");
+    text += &standby(&service.standby_info());
     text += &head(
         "containarium_container_state",
         "gauge",
@@ -131,6 +132,32 @@ pub(crate) async fn prometheus(
 
 fn head(name: &str, kind: &str, about: &str) -> String {
     format!("# HELP {name} {about}\n# TYPE {name} {kind}\n")
+}
+
+/// Containers that are booted beforehand, of each kind of which some are kept.
+fn standby(kinds: &[StandbyInfo]) -> String {
+    let about = [
+        ("wanted", "How many are to be kept booted beforehand."),
+        ("ready", "How many of them could be taken now."),
+    ];
+    let mut text = String::new();
+    for (what, about) in about {
+        let name = format!("containarium_standby_{what}");
+        text += &head(&name, "gauge", about);
+        for kind in kinds {
+            let count = if what == "wanted" {
+                kind.wanted
+            } else {
+                kind.ready
+            };
+            let (image, docker) = (&kind.image, kind.docker);
+            let _ = writeln!(
+                text,
+                "{name}{{image=\"{image}\",docker=\"{docker}\"}} {count}"
+            );
+        }
+    }
+    text
 }
 
 /// How long operations and their steps took.

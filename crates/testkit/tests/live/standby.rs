@@ -124,6 +124,12 @@ async fn what_alice_sees_from_standby_is_what_she_sees_cold() {
     let daemon = TestDaemon::with_standbys(&bed, 1).await;
     let key = Key::new();
     ready(&daemon, 1).await;
+    let metrics = daemon.ask_as_admin("GET", "/metrics", None).await.body;
+    let image = &bed.installation.default_image;
+    for what in ["wanted", "ready"] {
+        let line = format!("containarium_standby_{what}{{image=\"{image}\",docker=\"true\"}} 1\n");
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
     let (served, took) = create(&daemon, "alice", &key).await;
     assert_eq!(served.served_from, ServedFrom::Standby, "{served:?}");
     println!("from standby in {took:?}");
