@@ -280,7 +280,7 @@ impl Containarium {
             Ok(()) => {
                 let instance = instance_name(id);
                 tracing::info!(%instance, "removing a standby");
-                let removed = self.inner.engine.remove(&instance).await;
+                let removed = self.removed_standby(&instance).await;
                 if removed.is_ok() {
                     self.inner.inventory.remove(&instance);
                 }
@@ -290,6 +290,13 @@ impl Containarium {
         };
         under_way().leaving.remove(id);
         done
+    }
+
+    /// A daemon that died may have left Incus starting it: killed meanwhile it would leave its network
+    /// interfaces behind.
+    async fn removed_standby(&self, instance: &str) -> Result<(), containarium_incus::Error> {
+        self.inner.engine.settle(instance).await?;
+        self.inner.engine.remove(instance).await
     }
 
     async fn make_standby(&self, kind: &StandbyCount) -> Result<(), NotKept> {
@@ -314,7 +321,7 @@ impl Containarium {
         under_way().making.remove(&id);
         if made.is_err() {
             // What cannot be removed now is found, and not frozen, in the next look.
-            self.inner.engine.remove(&instance_name(&id)).await?;
+            self.removed_standby(&instance_name(&id)).await?;
         }
         made
     }
