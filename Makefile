@@ -32,8 +32,8 @@ test-live: ## the live suite, on a private Incus beside the machine's own
 chaos: ## random faults and kills for MINUTES (5) on ENGINE (sim, incus), SEED to repeat one; fails if anything leaks or is lost
 	@scripts/chaos
 
-bench: ## how long from a create to a login, against raw Incus in the same run; needs `make up` and root
-	@scripts/bench
+bench: ## how long things take, against raw Incus and its command in the same run, on a private Incus; writes docs/benchmarks.md
+	@scripts/bench --write-docs docs
 
 scale: ## what 10,000 containers cost, on an incusd in memory: a table, and a failure where it is too much
 	@scripts/scale

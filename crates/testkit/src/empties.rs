@@ -1,7 +1,7 @@
 //! Containers without anything in them, made past the daemon: a thousand cost little, and are the
 //! installation's once they are adopted.
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, ops::Range, sync::Arc, time::Duration};
 
 use containarium_core::Installation;
 use containarium_incus::{Client, InstancePost, Source};
@@ -82,7 +82,16 @@ pub fn empty(installation: &Installation, n: u32) -> InstancePost {
 
 /// Makes so many of them; answers with their names.
 pub async fn make_empties(incus: &Client, installation: &Installation, many: u32) -> Vec<String> {
-    let posts: Vec<InstancePost> = (0..many).map(|n| empty(installation, n)).collect();
+    make_empties_of(incus, installation, 0..many).await
+}
+
+/// Makes those of these numbers; answers with their names.
+pub async fn make_empties_of(
+    incus: &Client,
+    installation: &Installation,
+    numbers: Range<u32>,
+) -> Vec<String> {
+    let posts: Vec<InstancePost> = numbers.map(|n| empty(installation, n)).collect();
     let names = posts.iter().map(|post| post.name.clone()).collect();
     in_parallel(posts, |post| {
         let incus = incus.clone();

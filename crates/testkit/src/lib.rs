@@ -9,6 +9,7 @@
 
 mod answer;
 mod bed;
+pub mod bench;
 pub mod chaos;
 mod daemon;
 mod empties;
@@ -28,7 +29,7 @@ mod wait;
 pub use answer::Answer;
 pub use bed::Bed;
 pub use daemon::TestDaemon;
-pub use empties::{empty, make_empties, remove_empties};
+pub use empties::{empty, make_empties, make_empties_of, remove_empties};
 pub use engine::{Engine, Paused};
 pub use events::Listener;
 pub use image_server::{ImageServer, ServedImage};

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 mod anywhere;
 mod away;
+mod bench;
 mod choices;
 mod docker;
 mod doctor;

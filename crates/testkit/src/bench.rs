@@ -1,0 +1,30 @@
+//! How long things take: ours, the raw Incus API and the `incus` command in turn, in one run, on one
+//! engine. Seconds differ from machine to machine, the ratios less. What is measured and how is told by
+//! [`subject`]; nothing here judges but [`targets`].
+
+mod added;
+mod burst;
+mod daemon;
+mod lists;
+mod lives;
+mod machine;
+mod options;
+mod page;
+mod place;
+mod plot;
+mod rates;
+mod raw;
+mod rest;
+mod run;
+mod ssh;
+mod standby;
+mod startups;
+mod subject;
+mod table;
+mod tally;
+mod targets;
+mod tunnels;
+mod way;
+
+pub use options::{Options, Target};
+pub use run::{Outcome, run};

@@ -1,0 +1,108 @@
+//! Lives of a container, by each way in turn: created, logged in to, used, stopped, started, deleted.
+
+use tokio::time::Instant;
+
+use super::{
+    place::{Made, Place},
+    ssh,
+    subject::{
+        ADDED_CREATE, CREATE_ANSWER, CREATE_BANNER, CREATE_LOGIN, DELETE, EXEC, START, STOP,
+    },
+    tally::Tally,
+    way::Way,
+};
+
+/// Times in milliseconds since something began.
+pub(super) struct Since(Instant);
+
+impl Since {
+    /// It begins now.
+    pub(super) fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long ago that is, milliseconds.
+    pub(super) fn ms(&self) -> f64 {
+        self.0.elapsed().as_secs_f64() * 1000.0
+    }
+}
+
+/// What a create took, milliseconds from its beginning.
+pub(super) struct Created {
+    /// What was made.
+    pub(super) made: Made,
+    /// Until it was answered.
+    pub(super) answer: f64,
+    /// Until sshd spoke.
+    pub(super) banner: f64,
+    /// Until somebody was in.
+    pub(super) login: f64,
+}
+
+/// Creates the container number 0 and logs in.
+pub(super) async fn create(place: &Place, way: Way) -> Created {
+    let since = Since::now();
+    let made = place.create(way, 0).await;
+    let answer = since.ms();
+    ssh::banner(made.address).await;
+    let banner = since.ms();
+    ssh::login(&place.key(), &made.username, made.address).await;
+    Created {
+        made,
+        answer,
+        banner,
+        login: since.ms(),
+    }
+}
+
+/// Makes a container of ours and learns from it how the other ways make the same.
+pub(super) async fn learn(place: &Place) {
+    let first = create(place, Way::Ours).await;
+    place.learn(&first.made.username).await;
+    place.delete(&first.made).await;
+}
+
+/// All rounds, after one that is not counted where it is to `warm` up.
+pub(super) async fn measure(place: &Place, tally: &mut Tally, rounds: u32, warm: bool) {
+    let mut unused = Tally::default();
+    let first = if warm { 0 } else { 1 };
+    for round in first..=rounds {
+        let tally = if round == 0 { &mut unused } else { &mut *tally };
+        let mut banners = Vec::new();
+        for &way in place.ways() {
+            banners.push(life(place, tally, way).await);
+        }
+        if let [ours, raw, _] = banners[..] {
+            tally.note(&ADDED_CREATE, Way::Ours, ours - raw);
+        }
+    }
+}
+
+/// One life; answers with its create → SSH banner.
+async fn life(place: &Place, tally: &mut Tally, way: Way) -> f64 {
+    let created = create(place, way).await;
+    tally.note(&CREATE_ANSWER, way, created.answer);
+    tally.note(&CREATE_BANNER, way, created.banner);
+    tally.note(&CREATE_LOGIN, way, created.login);
+    let made = created.made;
+
+    let since = Since::now();
+    place.exec(&made).await;
+    tally.note(&EXEC, way, since.ms());
+
+    let since = Since::now();
+    place.stop(&made).await;
+    tally.note(&STOP, way, since.ms());
+
+    let since = Since::now();
+    place.start(&made).await;
+    ssh::banner(made.address).await;
+    tally.note(&START, way, since.ms());
+
+    // Deleted as it is in use, not while it boots.
+    ssh::login(&place.key(), &made.username, made.address).await;
+    let since = Since::now();
+    place.delete(&made).await;
+    tally.note(&DELETE, way, since.ms());
+    created.banner
+}

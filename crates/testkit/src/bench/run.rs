@@ -1,0 +1,125 @@
+//! A run: everything in its order, and nothing left behind however it ends.
+
+use std::{fs, path::Path, sync::Arc};
+
+use super::{
+    added, burst, lists, lives,
+    machine::{Machine, most_resident},
+    options::Options,
+    page,
+    place::Place,
+    plot, rates, standby,
+    subject::DAEMON_LOAD,
+    table,
+    tally::Tally,
+    tunnels,
+    way::Way,
+};
+
+/// What came of a run that went through.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// On what.
+    pub(super) machine: Machine,
+    /// What was measured.
+    pub(super) tally: Tally,
+    /// With how many rounds.
+    pub(super) rounds: u32,
+}
+
+/// Measures all there is; `None`, with the reason told, where there is nothing to measure on, or where
+/// something failed.
+pub async fn run(options: &Options) -> Option<Outcome> {
+    let mut tally = Tally::default();
+    let place = match &options.target {
+        Some(target) => Place::given(target),
+        None => Place::own(&mut tally, options.rounds()).await?,
+    };
+    let place = Arc::new(place);
+    let machine = Machine::look(&place).await;
+    let all = tokio::spawn(all(Arc::clone(&place), tally, options.clone()));
+    let stop = all.abort_handle();
+    let told = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.abort();
+        }
+    });
+    let done = all.await;
+    told.abort();
+    if let Err(error) = &done {
+        eprintln!("bench: {error}; taking away what was made");
+        place.sweep(options.burst()).await;
+    }
+    let place = Arc::into_inner(place)?;
+    if let Some(own) = place.own {
+        own.daemon.stop().await;
+    }
+    Some(Outcome {
+        machine,
+        tally: done.ok()?.arranged(),
+        rounds: options.rounds(),
+    })
+}
+
+async fn all(place: Arc<Place>, mut tally: Tally, options: Options) -> Tally {
+    let rounds = options.rounds();
+    say("the same container by each way");
+    lives::learn(&place).await;
+    say("lives of a container");
+    lives::measure(&place, &mut tally, rounds, !options.quick).await;
+    standby::measure(&place, &mut tally, rounds).await;
+    say("bursts of creates");
+    burst::measure(&place, &mut tally, rounds.div_ceil(3), options.burst()).await;
+    say("the tunnel");
+    tunnels::measure(&place, &mut tally, rounds, options.quick).await;
+    say("start-up of mcp-server");
+    added::start_ups(&place, &mut tally, rounds).await;
+    say("reads");
+    if let Some(own) = &place.own {
+        lists::measure(&place, own, &mut tally, rounds, options.listed()).await;
+        let most = most_resident(own.daemon.pid());
+        tally.note(&DAEMON_LOAD, Way::Ours, most);
+    } else {
+        reads_of_what_is_there(&place, &mut tally, rounds).await;
+    }
+    tally
+}
+
+/// Of a daemon that is not ours: nothing is put past it.
+async fn reads_of_what_is_there(place: &Place, tally: &mut Tally, rounds: u32) {
+    let made = lives::create(place, Way::Ours).await.made;
+    let list = place.rest.read("/v1/containers").await;
+    let many = list["containers"].as_array().map_or(0, Vec::len) as u32;
+    rates::measure(place, tally, many, rounds).await;
+    added::calls(place, tally, many, &made.username, rounds).await;
+    place.delete(&made).await;
+    let mut left_out = |what: &str| tally.left_out.push(what.to_owned());
+    left_out(
+        "list and get at 1, 50 and 200 containers: empties are made only on an engine of our own",
+    );
+    left_out("memory and start-up of the daemon: only those of one that this run started");
+    if place.raw.is_none() {
+        left_out("the raw API and the incus command: no --engine and --project");
+    }
+}
+
+impl Outcome {
+    /// The table.
+    pub fn table(&self) -> String {
+        table::table(&self.tally)
+    }
+
+    /// Writes the page and the plot into this directory.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be written.
+    pub fn write(&self, docs: &Path) -> std::io::Result<()> {
+        fs::write(docs.join("benchmarks.md"), page::page(self))?;
+        fs::write(docs.join("benchmarks.svg"), plot::plot(&self.tally))
+    }
+}
+
+fn say(what: &str) {
+    eprintln!("bench: {what}");
+}
