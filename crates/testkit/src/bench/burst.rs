@@ -20,11 +20,11 @@ pub(super) async fn measure(place: &Arc<Place>, tally: &mut Tally, rounds: u32, 
     for _ in 0..rounds {
         let ours = burst(place, Way::Ours, many, None).await;
         tally.note_at(&BURST_LIMITED, at, Way::Ours, ours);
-        tally.note_at(&BURST_FREE, at, Way::Ours, ours);
         if place.raw.is_some() {
             let limited = burst(place, Way::Raw, many, Some(threads)).await;
             tally.note_at(&BURST_LIMITED, at, Way::Raw, limited);
             let free = burst(place, Way::Raw, many, None).await;
+            tally.note_at(&BURST_FREE, at, Way::Ours, ours);
             tally.note_at(&BURST_FREE, at, Way::Raw, free);
         }
     }

@@ -5,10 +5,12 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// The longest that one call may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long it may take until one that is being made can be deleted.
+const GONE: Duration = Duration::from_secs(60);
 /// Between two looks at a create that was answered before it had an address.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -110,10 +112,21 @@ impl Rest {
         );
     }
 
-    /// The same of one that may not be there; what comes of it is not looked at.
+    /// The same of one that may not be there, or is being made still.
     pub(super) async fn sweep(&self, username: &str) {
         let path = format!("/v1/containers/{username}?force=true&purge=true");
-        let _gone = self.ask(Method::DELETE, &path, None).await;
+        let end = Instant::now() + GONE;
+        loop {
+            let (status, body) = self.ask(Method::DELETE, &path, None).await;
+            if status.is_success() || status == StatusCode::NOT_FOUND {
+                return;
+            }
+            if Instant::now() > end {
+                eprintln!("bench: {username} stays: {}", text(status, &body));
+                return;
+            }
+            sleep(LOOK * 20).await;
+        }
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Vec<u8>) {
