@@ -10,8 +10,8 @@ use super::{
 pub(super) fn page(outcome: &Outcome) -> String {
     let mut page = String::from(
         "# Benchmarks\n\n\
-         Made by `make bench`: ours, the raw Incus API and the `incus` command in turn, in one run, on one \
-         Incus that does nothing else. The raw API is sent the very request that the daemon sent for the same \
+         Made by `make bench`: ours, the raw Incus API and the `incus` command in turn, each as the first \
+         of a round in turn, in one run, on one Incus that does nothing else. The raw API is sent the very request that the daemon sent for the same \
          container: same image, storage, network, limits, user and key. Nobody sleeps; what is dialled is \
          dialled until it answers. The first round warms up and is not counted.\n\n\
          Seconds differ from machine to machine, the ratios less: **× raw** is p50 as a multiple of the raw \
