@@ -1,7 +1,7 @@
 # A thin veneer: each target calls one script, which says what it does.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down purge test test-unit test-live chaos bench scale build build-mcp build-mcp-linux install install-mcp uninstall
+.PHONY: help up down purge test test-unit test-live chaos bench instructions scale build build-mcp build-mcp-linux install install-mcp uninstall
 
 # rustup's cargo before the distribution's, which may be years older.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -34,6 +34,9 @@ chaos: ## random faults and kills for MINUTES (5) on ENGINE (sim, incus), SEED t
 
 bench: ## how long things take, against raw Incus and its command in the same run, on a private Incus; writes docs/benchmarks.md
 	@scripts/bench --write-docs docs
+
+instructions: ## how many instructions the hot paths take, by callgrind; fails where one takes over 5 % more than is written down
+	@scripts/instructions
 
 scale: ## what 10,000 containers cost, on an incusd in memory: a table, and a failure where it is too much
 	@scripts/scale

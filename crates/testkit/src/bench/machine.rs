@@ -30,14 +30,15 @@ impl Machine {
         ];
         if place.own.is_none() {
             all.push(("Daemon", "one that ran already".into()));
-            let info = place.rest.read("/v1/system/info").await;
-            all.push(("Incus", words(&info, "/info/incusVersion")));
         }
         if let Some(raw) = &place.raw {
             let server = raw.incus.server().await.unwrap();
             let environment = server.environment;
             all.push(("Incus", environment.server_version));
             all.push(("Storage drivers in use", environment.storage));
+        } else {
+            let info = place.rest.read("/v1/system/info").await;
+            all.push(("Incus", words(&info, "/info/incusVersion")));
         }
         if place.own.is_some() {
             all.push(("Containarium", env!("CARGO_PKG_VERSION").to_owned()));

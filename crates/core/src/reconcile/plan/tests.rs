@@ -437,3 +437,41 @@ fn one_that_is_deleted_and_runs_is_stopped_and_kept() {
     let id = kept.id.clone();
     assert_eq!(observe(&[kept], &there, NOW), [Act::Still(id)]);
 }
+
+/// What is done in here is counted by `scripts/instructions`, which tells callgrind its name.
+#[inline(never)]
+fn counted(work: &mut dyn FnMut()) -> u8 {
+    work();
+    // Something after it, or the call of `work` would be a jump out of here.
+    std::hint::black_box(1)
+}
+
+#[test]
+fn a_pass_over_containers_that_are_as_they_should_be_does_nothing() {
+    let many: usize = std::env::var("CONTAINARIUM_TEST_MANY").map_or(20, |n| n.parse().unwrap());
+    let ids = 0..many;
+    let tagged = Tagged::Ours {
+        ready: true,
+        kept: None,
+    };
+    let observed = Observed {
+        installation: OURS,
+        records: &ids
+            .clone()
+            .map(|id| Arc::new(record(id, id, Phase::Ready, 0, false)))
+            .collect::<Vec<_>>(),
+        unfinished: &[],
+        seen: &ids
+            .map(|id| (format!("c-{id:026}"), seen(id, tagged, 2000)))
+            .collect(),
+        busy: &HashSet::new(),
+        space: Some((1, 100)),
+        now: NOW,
+    };
+    let mut suspects = HashMap::new();
+    for _ in 0..10 {
+        let mut acts = None;
+        counted(&mut || acts = Some(plan(&observed, &mut suspects)));
+        assert_eq!(acts, Some(Vec::new()));
+    }
+}
