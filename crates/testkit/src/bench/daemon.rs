@@ -33,6 +33,8 @@ pub(super) struct Installed {
     state: TempDir,
     secret: String,
     secret_file: PathBuf,
+    /// The standbys that it keeps from its next life on.
+    pub(super) standby: Option<String>,
 }
 
 /// One life of it.
@@ -57,6 +59,7 @@ impl Installed {
             state,
             secret,
             secret_file,
+            standby: None,
         }
     }
 
@@ -75,15 +78,11 @@ impl Installed {
     /// Starts it and waits until it is ready. What it logs is read and thrown away.
     pub(super) async fn start(&self) -> Daemon {
         let begun = Instant::now();
+        let standby = self.standby.iter().flat_map(|kind| ["--standby", kind]);
         let mut child = Command::new(&self.program)
-            .args([
-                "daemon",
-                "--port",
-                "0",
-                "--address",
-                "127.0.0.1",
-                "--engine",
-            ])
+            .args(["daemon"])
+            .args(standby)
+            .args(["--port", "0", "--address", "127.0.0.1", "--engine"])
             .arg(format!("unix:{}", self.socket.display()))
             .arg("--state-dir")
             .arg(self.state.path())

@@ -78,14 +78,26 @@ impl Rest {
 
     /// Creates a container and answers with its address.
     pub(super) async fn create(&self, username: &str, key: &str) -> Ipv4Addr {
-        let body = json!({
+        let made = self.create_as(username, key, json!({})).await;
+        self.address(username, made).await
+    }
+
+    /// The same with these fields besides; its answer.
+    pub(super) async fn create_as(&self, username: &str, key: &str, fields: Value) -> Value {
+        let mut body = json!({
             "username": username,
             "resources": {"cpu": "1", "memory": "512MB", "disk": "5GB"},
             "sshKeys": [key],
         });
-        let mut made = self
-            .change(Method::POST, "/v1/containers", Some(body))
-            .await;
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        self.change(Method::POST, "/v1/containers", Some(body))
+            .await
+    }
+
+    /// Where a container is, which its create may not have said yet.
+    pub(super) async fn address(&self, username: &str, mut made: Value) -> Ipv4Addr {
         loop {
             let address = made["container"]["network"]["ipAddress"].as_str();
             if let Some(address) = address.and_then(|text| text.parse().ok()) {

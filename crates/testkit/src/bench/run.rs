@@ -63,11 +63,15 @@ pub async fn run(options: &Options) -> Option<Outcome> {
 
 async fn all(place: Arc<Place>, mut tally: Tally, options: Options) -> Tally {
     let rounds = options.rounds();
+    // What is made in the background would be measured with the rest.
+    standby::waits(&place).await;
     say("the same container by each way");
     lives::learn(&place).await;
     say("lives of a container");
     lives::measure(&place, &mut tally, rounds, !options.quick).await;
+    say("standbys");
     standby::measure(&place, &mut tally, rounds).await;
+    standby::waits(&place).await;
     say("bursts of creates");
     burst::measure(&place, &mut tally, rounds.div_ceil(3), options.burst()).await;
     say("the tunnel");

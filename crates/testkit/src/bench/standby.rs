@@ -1,14 +1,15 @@
-//! Creates that take a container which has booted already, where the daemon keeps such. The place for
-//! all that is measured of them; without them the run says so.
+//! Creates that take a container which was booted beforehand, where the daemon keeps such; without
+//! them the run says so.
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    lives,
-    place::Place,
+    lives::Since,
+    place::{Made, Place},
+    ssh,
     subject::{STANDBY_ANSWER, STANDBY_LOGIN},
     tally::Tally,
     way::Way,
@@ -19,43 +20,64 @@ const REFILL: Duration = Duration::from_secs(120);
 /// Between two looks whether it is.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How many containers stand by, as the daemon's `info` says; `None` where it says nothing of them.
-pub(super) fn ready(info: &Value) -> Option<u64> {
-    info.pointer("/info/standby/ready")?.as_u64()
+/// The first kind of which the daemon keeps some, as its `info` says.
+fn kind(info: &Value) -> Option<&Value> {
+    info.pointer("/info/standby/0")
+}
+
+/// Waits until one can be taken, and nothing is made in the background any more; its kind. `None` where
+/// the daemon keeps none.
+pub(super) async fn waits(place: &Place) -> Option<Value> {
+    let end = Instant::now() + REFILL;
+    loop {
+        let info = place.rest.read("/v1/system/info").await;
+        let kind = kind(&info)?;
+        if kind["ready"].as_u64() >= kind["wanted"].as_u64() {
+            return Some(kind.clone());
+        }
+        assert!(Instant::now() < end, "none stands by within {REFILL:?}");
+        sleep(LOOK).await;
+    }
 }
 
 /// Creates while one stands by.
 pub(super) async fn measure(place: &Place, tally: &mut Tally, rounds: u32) {
-    if stand_by(place).await.is_none() {
-        let why = "creates from standby containers: this daemon's info names none";
-        tally.left_out.push(why.to_owned());
-        return;
-    }
     for _ in 0..rounds {
-        let end = Instant::now() + REFILL;
-        while stand_by(place).await == Some(0) {
-            assert!(Instant::now() < end, "none stands by within {REFILL:?}");
-            sleep(LOOK).await;
-        }
-        let created = lives::create(place, Way::Ours).await;
-        tally.note(&STANDBY_ANSWER, Way::Ours, created.answer);
-        tally.note(&STANDBY_LOGIN, Way::Ours, created.login);
-        place.delete(&created.made).await;
+        let Some(kind) = waits(place).await else {
+            let why = "creates from standby containers: this daemon's info names none";
+            tally.left_out.push(why.to_owned());
+            return;
+        };
+        let username = place.username(0);
+        let fields = json!({"image": kind["image"], "enableDocker": kind["docker"]});
+        let since = Since::now();
+        let key = place.public_key();
+        let made = place.rest.create_as(&username, key, fields).await;
+        let answer = since.ms();
+        assert_eq!(made["servedFrom"], "standby", "{made}");
+        let address = place.rest.address(&username, made).await;
+        ssh::login(&place.key(), &username, address).await;
+        tally.note(&STANDBY_ANSWER, Way::Ours, answer);
+        tally.note(&STANDBY_LOGIN, Way::Ours, since.ms());
+        let made = Made {
+            way: Way::Ours,
+            username,
+            address,
+            instance: String::new(),
+        };
+        place.delete(&made).await;
     }
-}
-
-async fn stand_by(place: &Place) -> Option<u64> {
-    ready(&place.rest.read("/v1/system/info").await)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ready;
+    use super::kind;
     use serde_json::json;
 
     #[test]
     fn a_daemon_without_standby_containers_is_told() {
-        assert_eq!(ready(&json!({"info": {"containersTotal": 1}})), None);
-        assert_eq!(ready(&json!({"info": {"standby": {"ready": 2}}})), Some(2));
+        assert_eq!(kind(&json!({"info": {"containersTotal": 1}})), None);
+        let one = json!({"image": "local:debian/12", "docker": false, "wanted": 1, "ready": 1});
+        assert_eq!(kind(&json!({"info": {"standby": [one]}})), Some(&one));
     }
 }

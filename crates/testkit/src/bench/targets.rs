@@ -3,7 +3,7 @@
 use super::{
     subject::{
         ADDED_READ, BURST_LIMITED, CREATE_BANNER, CREATE_LOGIN, DAEMON_IDLE, LIST, MCP_IDLE,
-        MCP_START, Subject,
+        MCP_START, STANDBY_ANSWER, Subject,
     },
     table::number,
     tally::{Row, Tally},
@@ -88,6 +88,16 @@ pub(super) fn targets(tally: &Tally) -> Vec<Wanted> {
             p50(row(&CREATE_LOGIN)),
             750.0,
         ),
+        most(
+            "create → answer from standby, p50: ≤ 40 ms",
+            p50(row(&STANDBY_ANSWER)),
+            40.0,
+        ),
+        most(
+            "create → answer from standby, p99: ≤ 100 ms",
+            row(&STANDBY_ANSWER).and_then(|row| row.of(Way::Ours)?.percentile(99)),
+            100.0,
+        ),
         least(
             "burst of 10, throughput as a multiple of raw's: ≥ 0.95",
             burst.and_then(|row| row.to_raw(Way::Ours)),
@@ -120,7 +130,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_neither_hit_nor_missed() {
         let none = targets(&Tally::default());
-        assert_eq!(none.len(), 10);
+        assert_eq!(none.len(), 12);
         assert!(none.iter().all(|wanted| wanted.is_hit().is_none()));
         assert_eq!(none[0].told(), ["–", "not measured"]);
     }
@@ -139,8 +149,10 @@ mod tests {
         let all = targets(&tally);
         let hits: Vec<Option<bool>> = all.iter().map(Wanted::is_hit).collect();
         let (yes, no) = (Some(true), Some(false));
-        let wanted = [yes, yes, yes, None, yes, no, None, None, yes, no];
+        let wanted = [
+            yes, yes, yes, None, None, None, yes, no, None, None, yes, no,
+        ];
         assert_eq!(hits, wanted);
-        assert_eq!(all[5].told(), ["49.5", "**miss**"]);
+        assert_eq!(all[7].told(), ["49.5", "**miss**"]);
     }
 }
