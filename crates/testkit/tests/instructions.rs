@@ -7,7 +7,7 @@
 use std::{future::poll_fn, hint::black_box, pin::pin, task::Poll, time::Duration};
 
 use containarium_contract::{AdoptContainers, GetContainer, ListContainers, Username};
-use containarium_core::{Containarium, Principal, RETENTION, Role, Store, images::Remotes, token};
+use containarium_core::{Containarium, Principal, Role, Settings, Store, token};
 use containarium_testkit::{Simulated, make_empties};
 use ulid::Ulid;
 
@@ -56,7 +56,7 @@ async fn filled(subnet: u8) -> Simulated {
 /// A core that knows them.
 async fn core(there: &Simulated) -> Containarium {
     let store = Store::open(there.state.path()).unwrap();
-    let core = Containarium::open(store, &there.incus, Remotes::default(), RETENTION)
+    let core = Containarium::open(store, &there.incus, Settings::default())
         .await
         .unwrap();
     let ask = AdoptContainers {
