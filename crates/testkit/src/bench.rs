@@ -1,6 +1,6 @@
 //! How long things take: ours, the raw Incus API and the `incus` command in turn, in one run, on one
 //! engine. Seconds differ from machine to machine, the ratios less. What is measured and how is told by
-//! [`subject`]; nothing here judges but [`targets`].
+//! `subject`; nothing here judges but `targets`.
 
 mod added;
 mod burst;
