@@ -71,12 +71,21 @@ impl Place {
     /// How the daemon starts is measured.
     pub(super) async fn own(tally: &mut Tally, rounds: u32) -> Option<Self> {
         let bed = Bed::made().await?;
-        let mut installed = Installed::on(&bed, &beside("containarium"));
+        let installed = Installed::on(&bed, &beside("containarium"));
         let daemon = startups::measure(&installed, tally, rounds).await;
-        // Of another kind than what is created cold.
-        installed.standby = Some(format!("{}=1", bed.installation.default_image));
-        daemon.stop().await;
+        Some(Self::on(bed, installed, daemon))
+    }
+
+    /// The same with a daemon that keeps a standby, for what is measured of those alone.
+    pub(super) async fn standing_by() -> Option<Self> {
+        let bed = Bed::made().await?;
+        let mut installed = Installed::on(&bed, &beside("containarium"));
+        installed.standby = Some(format!("{},docker=1", bed.installation.default_image));
         let daemon = installed.start().await;
+        Some(Self::on(bed, installed, daemon))
+    }
+
+    fn on(bed: Bed, installed: Installed, daemon: Daemon) -> Self {
         let rest = Rest::new(&daemon.url, &installed.token());
         let raw = Raw::new(&bed.socket, &bed.installation.name);
         let token = installed.token();
@@ -85,7 +94,7 @@ impl Place {
             _installed: installed,
             daemon,
         };
-        Some(Self::with(rest, &token, Some(raw), Some(own)))
+        Self::with(rest, &token, Some(raw), Some(own))
     }
 
     /// A daemon that runs already.

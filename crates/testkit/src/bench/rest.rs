@@ -79,6 +79,11 @@ impl Rest {
     /// Creates a container and answers with its address.
     pub(super) async fn create(&self, username: &str, key: &str) -> Ipv4Addr {
         let made = self.create_as(username, key, json!({})).await;
+        let standby = made["servedFrom"] == "standby";
+        assert!(
+            !standby,
+            "this daemon keeps standbys of its default image: what is measured here is without"
+        );
         self.address(username, made).await
     }
 

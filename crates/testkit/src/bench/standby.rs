@@ -25,9 +25,8 @@ fn kind(info: &Value) -> Option<&Value> {
     info.pointer("/info/standby/0")
 }
 
-/// Waits until one can be taken, and nothing is made in the background any more; its kind. `None` where
-/// the daemon keeps none.
-pub(super) async fn waits(place: &Place) -> Option<Value> {
+/// Waits until as many can be taken as are kept; their kind. `None` where the daemon keeps none.
+async fn waits(place: &Place) -> Option<Value> {
     let end = Instant::now() + REFILL;
     loop {
         let info = place.rest.read("/v1/system/info").await;
