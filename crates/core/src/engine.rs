@@ -98,10 +98,12 @@ impl Engine {
 
     /// Makes and starts the instance of `record`: two calls.
     pub(crate) async fn make(&self, record: &Record) -> Result<(), Error> {
-        let operation = self
-            .incus
-            .create_instance(&instance(&self.installation, record))
-            .await?;
+        self.make_and_start(&instance(&self.installation, record))
+            .await
+    }
+
+    async fn make_and_start(&self, post: &InstancePost) -> Result<(), Error> {
+        let operation = self.incus.create_instance(post).await?;
         self.incus.wait(&operation, MAKE).await.map(drop)?;
         // With its first quota, a pool begins to count.
         self.keep_quotas();

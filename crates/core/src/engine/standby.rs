@@ -33,10 +33,7 @@ impl Engine {
             .extend(config.map(|(key, value)| (key.to_owned(), value)));
         let root = root(&self.installation, DISK);
         post.devices.insert("root".to_owned(), root);
-        let operation = self.incus.create_instance(&post).await?;
-        self.incus.wait(&operation, MAKE).await.map(drop)?;
-        self.keep_quotas();
-        Ok(())
+        self.make_and_start(&post).await
     }
 
     /// Waits until all its units have started, so that none does when it is thawed. That one failed is
