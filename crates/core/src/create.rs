@@ -73,9 +73,7 @@ impl Containarium {
                     id,
                     username: request.username.clone(),
                     owner,
-                    standbys: self.waiting(&spec.image, spec.docker),
                     spec,
-                    in_use: self.in_use(),
                     now: clock::now(),
                 }),
             })
@@ -261,15 +259,15 @@ pub(crate) fn reserved(
     tx: &mut Tx<'_>,
     op: &mut Op,
     core: &Containarium,
-    mut wanted: Reservation,
+    wanted: Reservation,
 ) -> Result<(), Error> {
     passing(op.kind(), Step::Reserve, Moment::Before);
     op.begins(Step::Reserve, clock::now_ms());
     let username = wanted.username.clone();
-    let standbys = &core.inner.standbys;
-    wanted.standbys.retain(|one| !standbys.is_leaving(&one.id));
     let cold = wanted.id.clone();
-    match tx.reserve(&core.inner.engine.installation, wanted)? {
+    let standbys = core.waiting(&wanted.spec.image, wanted.spec.docker);
+    let installation = &core.inner.engine.installation;
+    match tx.reserve(installation, wanted, core.in_use(), standbys)? {
         Reserved::Held(record) => {
             if let Work::Create { notes, .. } = &op.work
                 && record.id != cold

@@ -5,7 +5,7 @@
 //! address and the user ids, and from that moment the container is that create's.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::Ipv4Addr,
     str::FromStr,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -92,12 +92,13 @@ pub(crate) struct Standbys {
     wake: Notify,
 }
 
+/// One is made or removed at a time.
 #[derive(Debug, Default)]
 struct UnderWay {
-    /// Those that are being made, with what they hold.
-    making: HashMap<String, (Ipv4Addr, u32)>,
-    /// Those that are being removed, which nobody gets any more.
-    leaving: HashSet<String>,
+    /// What the one that is being made holds.
+    making: Option<(Ipv4Addr, u32)>,
+    /// The id of the one that is being removed, which nobody gets any more.
+    leaving: Option<String>,
 }
 
 impl Standbys {
@@ -115,8 +116,8 @@ impl Standbys {
     }
 
     /// Whether this one is being removed.
-    pub(crate) fn is_leaving(&self, id: &str) -> bool {
-        self.under_way().leaving.contains(id)
+    fn is_leaving(&self, id: &str) -> bool {
+        self.under_way().leaving.as_deref() == Some(id)
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -127,12 +128,13 @@ impl Standbys {
 }
 
 impl Containarium {
-    /// Addresses and first user ids that are in use, by instances that are there or will be.
+    /// Addresses and first user ids that are in use, by instances that are there or will be. Whoever
+    /// gives some out looks in the transaction in which that is done.
     pub(crate) fn in_use(&self) -> (Vec<Ipv4Addr>, Vec<u32>) {
         let (mut addresses, mut uids) = self.inner.inventory.in_use();
-        for (address, uid_base) in self.inner.standbys.under_way().making.values() {
-            addresses.push(*address);
-            uids.push(*uid_base);
+        if let Some((address, uid_base)) = self.inner.standbys.under_way().making {
+            addresses.push(address);
+            uids.push(uid_base);
         }
         (addresses, uids)
     }
@@ -245,8 +247,6 @@ impl Containarium {
         let mut all = self.those(|tags, made, seen| {
             Some((tags.created_at, tags.id.clone(), made.clone(), seen.state))
         });
-        let making = self.inner.standbys.under_way().making.clone();
-        all.retain(|(_, id, ..)| !making.contains_key(id));
         // The youngest stay.
         all.sort_by_key(|(created_at, ..)| std::cmp::Reverse(*created_at));
         let mut unwanted = Vec::new();
@@ -273,7 +273,7 @@ impl Containarium {
     /// Removes a standby, unless a create has taken it meanwhile.
     async fn discard(&self, id: &str) -> Result<(), NotKept> {
         let under_way = || self.inner.standbys.under_way();
-        under_way().leaving.insert(id.to_owned());
+        under_way().leaving = Some(id.to_owned());
         // Creates that were written down before this did not see that it is leaving.
         let done = match self.inner.store.write(|_| Ok(())).await {
             Ok(()) if self.inner.store.container_by_id(id).is_some() => Ok(()),
@@ -288,7 +288,7 @@ impl Containarium {
             }
             Err(error) => Err(error.into()),
         };
-        under_way().leaving.remove(id);
+        under_way().leaving = None;
         done
     }
 
@@ -301,15 +301,13 @@ impl Containarium {
 
     async fn make_standby(&self, kind: &StandbyCount) -> Result<(), NotKept> {
         let id = Ulid::generate().to_string().to_lowercase();
-        let installation = self.inner.engine.installation.clone();
-        let in_use = self.in_use();
-        let held = self
-            .inner
-            .store
-            .write(move |tx| tx.hold(&installation, in_use));
+        let core = self.clone();
+        let held = self.inner.store.write(move |tx| {
+            let held = tx.hold(&core.inner.engine.installation, core.in_use())?;
+            core.inner.standbys.under_way().making = held;
+            Ok(held)
+        });
         let (address, uid_base) = held.await?.ok_or(NotKept::Exhausted)?;
-        let under_way = || self.inner.standbys.under_way();
-        under_way().making.insert(id.clone(), (address, uid_base));
         let body = Body {
             id: &id,
             image: &kind.image,
@@ -318,11 +316,11 @@ impl Containarium {
             uid_base,
         };
         let made = self.boot_standby(&body).await;
-        under_way().making.remove(&id);
         if made.is_err() {
             // What cannot be removed now is found, and not frozen, in the next look.
             self.removed_standby(&instance_name(&id)).await?;
         }
+        self.inner.standbys.under_way().making = None;
         made
     }
 

@@ -236,13 +236,17 @@ impl Tx<'_> {
         })
     }
 
-    /// The name, an address and user ids for a container that is to be made.
+    /// The name, an address and user ids for a container that is to be made. `in_use` are addresses and
+    /// first user ids that the engine has, whatever this store knows of them; of `standbys` the first that
+    /// nobody has is taken over.
     pub(crate) fn reserve(
         &mut self,
         installation: &Installation,
         wanted: Reservation,
+        in_use: (Vec<Ipv4Addr>, Vec<u32>),
+        standbys: Vec<Candidate>,
     ) -> Result<Reserved, StoreError> {
-        let reserved = reserve(&self.tx, installation, wanted)?;
+        let reserved = reserve(&self.tx, installation, wanted, in_use, standbys)?;
         if let Reserved::Held(record) = &reserved {
             self.touched.insert(record.id.clone());
         }
@@ -275,10 +279,6 @@ pub(crate) struct Reservation {
     pub(crate) username: Username,
     pub(crate) owner: Subject,
     pub(crate) spec: Spec,
-    /// Addresses and first user ids that the engine has in use, whatever this store knows of them.
-    pub(crate) in_use: (Vec<Ipv4Addr>, Vec<u32>),
-    /// Standbys, of which the first that nobody has is taken over.
-    pub(crate) standbys: Vec<Candidate>,
     pub(crate) now: u64,
 }
 
@@ -305,6 +305,8 @@ fn reserve(
     tx: &Connection,
     installation: &Installation,
     wanted: Reservation,
+    in_use: (Vec<Ipv4Addr>, Vec<u32>),
+    standbys: Vec<Candidate>,
 ) -> Result<Reserved, StoreError> {
     let taken: i64 = tx.query_row(
         "SELECT count(*) FROM containers WHERE username = ?1 AND phase <> 'deleted'",
@@ -314,7 +316,7 @@ fn reserve(
     if taken > 0 {
         return Ok(Reserved::NameTaken);
     }
-    let mut free = wanted.standbys.into_iter();
+    let mut free = standbys.into_iter();
     let free = loop {
         match free.next() {
             Some(standby) if is_free(tx, &standby)? => break Some(standby),
@@ -324,7 +326,7 @@ fn reserve(
     };
     let held = match free {
         Some(standby) => Some(standby),
-        None => hold(tx, installation, wanted.in_use)?.map(|(address, uid_base)| Candidate {
+        None => hold(tx, installation, in_use)?.map(|(address, uid_base)| Candidate {
             id: wanted.id,
             address,
             uid_base,
