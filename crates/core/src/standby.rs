@@ -102,7 +102,13 @@ struct UnderWay {
 }
 
 impl Standbys {
-    pub(crate) fn new(counts: Vec<StandbyCount>) -> Self {
+    /// Of several counts of one kind the last is meant: kept by two, one would be made and removed for ever.
+    pub(crate) fn new(given: Vec<StandbyCount>) -> Self {
+        let mut counts: Vec<StandbyCount> = Vec::new();
+        for one in given {
+            counts.retain(|known| (&known.image, known.docker) != (&one.image, one.docker));
+            counts.push(one);
+        }
         Self {
             counts,
             ..Self::default()
@@ -404,5 +410,13 @@ mod tests {
         ] {
             read(bad).unwrap_err();
         }
+    }
+
+    #[test]
+    fn of_one_kind_the_last_count_is_meant() {
+        let given = ["local:a=1", "local:a,docker=2", "local:b=3", "local:a=4"];
+        let kept = Standbys::new(given.map(|text| text.parse().unwrap()).into()).counts;
+        let meant = ["local:a,docker=2", "local:b=3", "local:a=4"];
+        assert_eq!(kept, meant.map(|text| text.parse().unwrap()));
     }
 }
