@@ -137,14 +137,9 @@ impl Containarium {
     }
 
     /// The answer of a create.
-    fn created(
-        &self,
-        record: &Record,
-        took: Duration,
-        served_from: ServedFrom,
-        notes: Vec<String>,
-    ) -> Created {
+    fn created(&self, record: &Record, run: &Run, notes: Vec<String>) -> Created {
         let name = record.username.container_name();
+        let (took, served_from) = (run.took(), run.op().work.served_from());
         let mut message = match served_from {
             ServedFrom::Cold => format!("{name} is ready after {:.1} s.", took.as_secs_f64()),
             ServedFrom::Standby => {
@@ -336,11 +331,12 @@ async fn found_ready(run: &mut Run, record: &Record, notes: Vec<String>) -> Resu
         updated_at: now,
         ..record.clone()
     };
-    for step in [Step::Make, Step::Boot] {
+    let between = |step: &Step| !matches!(step, Step::Reserve | Step::Commit);
+    for step in run.op().work.steps().into_iter().filter(between) {
         run.passed(step);
     }
     run.begin_anyway(Step::Commit);
-    let mut created = core.created(&record, run.took(), ServedFrom::Cold, notes);
+    let mut created = core.created(&record, run, notes);
     created.container.state = core.shown(&record);
     let id = record.id.clone();
     run.succeed(&created, move |tx| {
@@ -354,10 +350,7 @@ async fn found_ready(run: &mut Run, record: &Record, notes: Vec<String>) -> Resu
 
 async fn build(run: &mut Run, record: &Record, notes: Vec<String>) -> Result<(), Error> {
     let core = run.core.clone();
-    let mut served_from = ServedFrom::Cold;
-    if claimed(run, record).await? {
-        served_from = ServedFrom::Standby;
-    } else {
+    if !claimed(run, record).await? {
         up(run, record).await?;
     }
     run.check()?;
@@ -372,13 +365,12 @@ async fn build(run: &mut Run, record: &Record, notes: Vec<String>) -> Result<(),
     core.inner
         .inventory
         .set_login(&record.instance(), Login::Works);
-    let last = match served_from {
+    run.passed(match run.op().work.served_from() {
         ServedFrom::Standby => Step::Claim,
         ServedFrom::Cold => Step::Boot,
-    };
-    run.passed(last);
+    });
     run.begin_anyway(Step::Commit);
-    let created = core.created(&record, run.took(), served_from, notes);
+    let created = core.created(&record, run, notes);
     run.succeed(&created, move |tx| {
         tx.set_phase(&record.id, Phase::Ready, now)?;
         tx.set_running(&record.id, true)?;

@@ -1,7 +1,7 @@
 //! What an operation is to do, as it is written down before it begins: enough for another daemon
 //! to go on with it.
 
-use containarium_contract::{Fingerprint, ImageRef, OperationKind, SshPublicKey};
+use containarium_contract::{Fingerprint, ImageRef, OperationKind, ServedFrom, SshPublicKey};
 use serde::{Deserialize, Serialize};
 
 use crate::step::Step;
@@ -64,6 +64,15 @@ impl Work {
             Self::RemoveSshKey { .. } => OperationKind::RemoveSshKey,
             Self::PrepareImage { .. } => OperationKind::PrepareImage,
             Self::DeleteImage { .. } => OperationKind::DeleteImage,
+        }
+    }
+
+    /// Where what a create makes comes from.
+    pub(crate) fn served_from(&self) -> ServedFrom {
+        if matches!(self, Self::Create { standby: true, .. }) {
+            ServedFrom::Standby
+        } else {
+            ServedFrom::Cold
         }
     }
 
