@@ -16,7 +16,7 @@ const CALL: Duration = Duration::from_secs(180);
 
 /// One `mcp-server` and our side of its pipes.
 pub struct McpSession {
-    _server: Child,
+    server: Child,
     to: ChildStdin,
     from: Lines<BufReader<ChildStdout>>,
     last: u64,
@@ -36,9 +36,16 @@ pub struct ToolResult {
 impl McpSession {
     /// Starts the program beside this test's own, and shakes hands.
     pub async fn with(daemon: &TestDaemon) -> Self {
-        let mut server = Command::new(program("mcp-server"))
+        let mut server = Command::new(program("mcp-server"));
+        server
             .env("CONTAINARIUM_SERVER_URL", &daemon.url)
-            .env("CONTAINARIUM_JWT_TOKEN", daemon.admin_token())
+            .env("CONTAINARIUM_JWT_TOKEN", daemon.admin_token());
+        Self::of(server).await
+    }
+
+    /// Starts this program, and shakes hands.
+    pub async fn of(mut server: Command) -> Self {
+        let mut server = server
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -47,7 +54,7 @@ impl McpSession {
         let to = server.stdin.take().unwrap();
         let from = BufReader::new(server.stdout.take().unwrap()).lines();
         let mut session = Self {
-            _server: server,
+            server,
             to,
             from,
             last: 0,
@@ -66,6 +73,26 @@ impl McpSession {
             .send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
             .await;
         session
+    }
+
+    /// The names of the tools.
+    pub async fn tools(&mut self) -> Vec<String> {
+        let told = self.request("tools/list", json!({})).await;
+        let tools = told["result"]["tools"].as_array().unwrap();
+        let name = |tool: &Value| tool["name"].as_str().unwrap().to_owned();
+        tools.iter().map(name).collect()
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.server.id().unwrap()
+    }
+
+    /// Ends it as a client does: by closing its stdin.
+    pub async fn stop(self) {
+        let Self { mut server, to, .. } = self;
+        drop(to);
+        server.wait().await.unwrap();
     }
 
     /// Calls one tool.
