@@ -42,6 +42,7 @@ impl Containarium {
         let Some(record) = self.inner.store.container_by_id(&record.id) else {
             return;
         };
+        self.inner.tunnels.ended(&record, "stopped");
         if record.phase != Phase::Ready || !(record.running || witness.ran) {
             return;
         }

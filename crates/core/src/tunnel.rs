@@ -82,6 +82,11 @@ impl Tunnels {
         Ending { fate }
     }
 
+    /// Ends the tunnels of a container that has stopped, or went, past us; `stopped` or `deleted`.
+    pub(crate) fn ended(&self, record: &Record, how: &'static str) {
+        self.ending(record).done(how);
+    }
+
     /// A place for one more tunnel into the container.
     fn place(&self, record: &Record) -> Result<Place, Error> {
         let fate = self.fate(&record.id);

@@ -183,6 +183,7 @@ impl Containarium {
         if self.inner.operations.is_busy(id) {
             return;
         }
+        self.inner.tunnels.ended(&record, "deleted");
         let this = self.clone();
         self.inner.tasks.spawn(async move {
             let lost = Error::Lost(record.username.clone()).to_string();

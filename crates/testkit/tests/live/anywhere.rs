@@ -333,27 +333,42 @@ async fn a_container_that_stops_by_itself_ends_its_sessions() {
     assert_eq!(said.status, 255, "after {:?}: {said:?}", begun.elapsed());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_container_that_vanishes_is_found_out_although_nobody_writes() {
-    let Some(there) = there().await else {
-        return;
-    };
-    let mut tunnel = there
-        .laptop
+/// A tunnel to alice's sshd, which has spoken: never written to and never closed.
+async fn idle(laptop: &Laptop) -> Child {
+    let mut tunnel = laptop
         .command("containarium")
         .args(["tunnel", "alice"])
-        // Never written to and never closed.
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stdout = tunnel.stdout.take().unwrap();
+    let stdout = tunnel.stdout.as_mut().unwrap();
     let mut banner = [0; 4];
     timeout(SOON, stdout.read_exact(&mut banner))
         .await
         .unwrap()
         .unwrap();
+    tunnel
+}
+
+/// What an [`idle`] tunnel says when it ends by itself.
+async fn last_words(mut tunnel: Child, within: Duration) -> String {
+    // Waiting closes it, where it is not taken out.
+    let _open = tunnel.stdin.take();
+    let ended = timeout(within, tunnel.wait_with_output()).await;
+    let ended = ended.expect("it ends").unwrap();
+    let words = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{words}");
+    words
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_is_stopped_through_incus_ends_its_tunnels_at_once() {
+    let Some(there) = there().await else {
+        return;
+    };
+    let tunnel = idle(&there.laptop).await;
     let incus = there.bed.incus();
     let [instance] = &there.bed.instances().await[..] else {
         panic!("one container")
@@ -363,16 +378,20 @@ async fn a_container_that_vanishes_is_found_out_although_nobody_writes() {
         .await
         .unwrap();
     incus.wait(&killed, SOON).await.unwrap();
-    let _open = tunnel.stdin.take();
-    let ended = timeout(Duration::from_secs(60), tunnel.wait()).await;
-    assert_eq!(ended.unwrap().unwrap().code(), Some(1));
-    let mut words = String::new();
-    tunnel
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut words)
-        .await
-        .unwrap();
+    let words = last_words(tunnel, SOON).await;
     assert_eq!(words, "error: alice-container is stopped\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_falls_silent_is_found_out_although_nobody_writes() {
+    let Some(there) = there().await else {
+        return;
+    };
+    let tunnel = idle(&there.laptop).await;
+    // As a tenant may do it to himself. Nobody tells the host.
+    let inside = there.key.login(&there.alice);
+    let _cut_off = timeout(SOON, inside.run("sudo ip link set eth0 down")).await;
+    let words = last_words(tunnel, Duration::from_secs(60)).await;
+    let begins = "error: the connection in the container broke: ";
+    assert!(words.starts_with(begins), "{words}");
 }
