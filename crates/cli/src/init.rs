@@ -12,7 +12,7 @@ use containarium_core::{
     StoreError, Unsound,
     images::ImageError,
     secret,
-    setup::{self, PoolChoice, SetupError, Subnet},
+    setup::{self, Driver, PoolChoice, SetupError, Subnet},
 };
 
 use crate::{
@@ -27,7 +27,7 @@ pub(crate) struct Init {
     /// The installation's name, and that of everything of it in Incus
     #[arg(long, env = "CONTAINARIUM_NAME", default_value = "containarium")]
     pub(crate) name: String,
-    /// Store containers on this empty disk or partition (formatted as btrfs)
+    /// Store containers on this empty disk or partition, which is formatted
     #[arg(long, value_name = "DEVICE", group = "storage")]
     pub(crate) pool_device: Option<PathBuf>,
     /// Store containers in a sparse file of at most this size, such as 200GiB; three quarters of
@@ -37,6 +37,10 @@ pub(crate) struct Init {
     /// Store containers in this pool, which Incus has already; `containarium purge` leaves it
     #[arg(long, value_name = "NAME", group = "storage")]
     pub(crate) pool: Option<String>,
+    /// What containers are stored with: zfs, lvm (thin), btrfs or dir; the first of them that Incus
+    /// can use unless given, but never dir, which copies whole images and limits no disk
+    #[arg(long, value_name = "DRIVER")]
+    pub(crate) pool_driver: Option<Driver>,
     /// The containers' network, such as 10.20.0.0/24; a /16 that nothing here uses unless given
     #[arg(long, value_name = "CIDR")]
     pub(crate) subnet: Option<Subnet>,
@@ -66,6 +70,7 @@ impl Init {
                 (None, _, Some(pool)) => PoolChoice::Existing(pool),
                 (None, size, None) => PoolChoice::File(size.map(|size| size.bytes())),
             },
+            driver: self.pool_driver,
             subnet: self.subnet,
             image: self.image,
             remotes: self.image_remotes.into(),
@@ -103,11 +108,15 @@ pub(crate) fn refused(error: SetupError) -> Failure {
         | SetupError::NoRoutes(_)
         | SetupError::NoUids(_)
         | SetupError::NoPool { .. }
+        | SetupError::NoDriver(_)
+        | SetupError::Unproven { .. }
         | SetupError::Host { .. } => Exit::Missing,
         SetupError::Name(_)
         | SetupError::NothingToRecover(_)
         | SetupError::WrongName(_)
         | SetupError::SmallPool { .. }
+        | SetupError::Limitless { .. }
+        | SetupError::DirElsewhere
         | SetupError::Image(ImageError::NotAllowed { .. } | ImageError::Unfit { .. }) => {
             Exit::Usage
         }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use containarium_contract::{Effect, EngineHealth, OperationId, State, Username};
-use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio::sync::{Notify, OnceCell};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     operations::Operations,
     samples::Samples,
     standby::{StandbyCount, Standbys},
+    starts::Starts,
     store::{Phase, StoreError},
     timings::Recorder,
     tunnel::Tunnels,
@@ -40,7 +41,7 @@ pub(crate) struct Inner {
     /// How long deleted containers are kept.
     pub(crate) retention: Duration,
     /// Starts at a time: about one a core is fastest, more only wait for each other in Incus.
-    pub(crate) starts: Semaphore,
+    pub(crate) starts: Starts,
     pub(crate) host: OnceCell<Host>,
     pub(crate) tasks: TaskTracker,
     pub(crate) tunnels: Tunnels,
@@ -114,7 +115,7 @@ impl Containarium {
                 timings: Recorder::default(),
                 claims: Claims::default(),
                 retention,
-                starts: Semaphore::new(cores),
+                starts: Starts::new(cores),
                 host: OnceCell::new(),
                 tasks: TaskTracker::new(),
                 tunnels: Tunnels::default(),

@@ -7,7 +7,7 @@ use containarium_contract::{
     ByteSize, CreateContainer, Created, Face, Hint, ServedFrom, State, Subject,
 };
 use containarium_incus::Error as Incus;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use ulid::Ulid;
 
 use crate::{
@@ -30,11 +30,14 @@ const LOOK: Duration = Duration::from_secs(3);
 /// A container that boots needs about 60 MiB; below this it would be killed while booting.
 const LEAST_MEMORY: u64 = 128_000_000;
 /// The images take up to 1 GB of a container's quota, which counts them in.
-const LEAST_DISK: u64 = 2_000_000_000;
+pub(crate) const LEAST_DISK: u64 = 2_000_000_000;
 /// How long a create may take, engine away and all, if its image is there.
 const WITHIN: Duration = Duration::from_secs(10 * 60);
 /// How long preparing its image may take.
 const PREPARING: Duration = Duration::from_secs(45 * 60);
+/// What a new container needs besides is left for later where others are being made, but no longer than
+/// this.
+const SETTLE: Duration = Duration::from_secs(10);
 /// How often an instance is made, where Incus ended in the middle of it.
 const TRIES: u32 = 3;
 
@@ -170,6 +173,7 @@ impl Containarium {
     fn settle_in(&self, id: String) {
         let this = self.clone();
         self.inner.tasks.spawn(async move {
+            let _late_where_many_are_made = timeout(SETTLE, this.inner.operations.idle()).await;
             let Some(record) = this.inner.store.container_by_id(&id) else {
                 return;
             };
@@ -439,10 +443,7 @@ async fn make(run: &mut Run, record: &Record) -> Result<(), Error> {
             }
         }
         run.check()?;
-        let turn = tokio::select! {
-            turn = core.inner.starts.acquire() => turn,
-            () = run.cancelled() => return Err(Error::Cancelled),
-        };
+        let turn = run.turn(&core.inner.starts, Step::Make).await?;
         tries += 1;
         let refused = match engine.make(record).await {
             Ok(()) => return Ok(()),

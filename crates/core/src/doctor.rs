@@ -55,6 +55,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Installation, Store, setup::Report};
 
 pub use finding::{Finding, Verdict};
+pub(crate) use probe::{Trials, try_out};
 pub use repair::{Repair, Repaired, repair};
 
 /// What is to be examined.
@@ -97,8 +98,16 @@ impl Doctor {
             _ if self.quick => {}
             (Some(installation), Some(store)) if engine.usable => {
                 findings.extend(
-                    probe::examine(&incus, installation, store, &self.state_dir, cancel, report)
-                        .await,
+                    try_out(
+                        &incus,
+                        installation,
+                        store,
+                        &self.state_dir,
+                        Trials::All,
+                        cancel,
+                        report,
+                    )
+                    .await,
                 );
             }
             _ => findings.push(Finding::unknown(

@@ -36,6 +36,7 @@ pub mod secret;
 pub mod setup;
 mod ssh_keys;
 mod standby;
+mod starts;
 mod step;
 mod store;
 mod timings;

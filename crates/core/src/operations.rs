@@ -35,39 +35,54 @@ struct Live {
 }
 
 /// The operations that have a task.
-#[derive(Debug, Default)]
-pub(crate) struct Operations(Mutex<HashMap<OperationId, Live>>);
+#[derive(Debug)]
+pub(crate) struct Operations {
+    all: Mutex<HashMap<OperationId, Live>>,
+    /// Whether there are none.
+    idle: watch::Sender<bool>,
+}
+
+impl Default for Operations {
+    fn default() -> Self {
+        Self {
+            all: Mutex::default(),
+            idle: watch::Sender::new(true),
+        }
+    }
+}
 
 impl Operations {
     fn get(&self, id: &OperationId) -> Option<Live> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(id).cloned()
     }
 
     /// False where it has a task already.
     fn put(&self, id: OperationId, live: Live) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let free = !all.contains_key(&id);
         if free {
             all.insert(id, live);
+            self.idle.send_replace(false);
         }
         free
     }
 
     fn remove(&self, id: &OperationId) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.remove(id);
+        self.idle.send_replace(all.is_empty());
     }
 
     /// Those that have a task.
     pub(crate) fn ids(&self) -> HashSet<OperationId> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.keys().cloned().collect()
     }
 
     /// The ids of the containers that some operation works on, or is about to.
     pub(crate) fn busy(&self) -> HashSet<String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.values()
             .filter_map(|live| live.now.borrow().container.clone())
             .collect()
@@ -75,13 +90,18 @@ impl Operations {
 
     /// Whether nobody is at work.
     pub(crate) fn is_idle(&self) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.is_empty()
+        *self.idle.borrow()
+    }
+
+    /// When nobody is at work.
+    pub(crate) async fn idle(&self) {
+        let mut idle = self.idle.subscribe();
+        let _sender_is_here = idle.wait_for(|idle| *idle).await;
     }
 
     /// Whether an operation works on this container, or is about to.
     pub(crate) fn is_busy(&self, container: &str) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.values()
             .any(|live| live.now.borrow().container.as_deref() == Some(container))
     }

@@ -180,10 +180,7 @@ pub(crate) async fn bring_up(
     let (engine, instance) = (&core.inner.engine, record.instance());
     run.begin(Step::Start)?;
     run.settled(&instance).await?;
-    let turn = tokio::select! {
-        turn = core.inner.starts.acquire() => turn,
-        () = run.cancelled() => return Err(Error::Cancelled),
-    };
+    let turn = run.turn(&core.inner.starts, Step::Start).await?;
     // That it cannot be taken back now keeps nobody from starting.
     if let Err(error) = core.take_back_room(record).await {
         tracing::debug!(%error, "room is not taken back yet");

@@ -2,9 +2,11 @@
 //! `containarium init`; not part of the daemon.
 
 mod base_image;
+pub(crate) mod driver;
 mod images;
 mod init;
 pub(crate) mod pool;
+mod proof;
 mod purge;
 mod recover;
 pub(crate) mod routes;
@@ -18,6 +20,7 @@ use std::{
 
 use crate::{StoreError, images::ImageError};
 
+pub use driver::Driver;
 pub use init::{Init, init, lay_out};
 pub use pool::PoolChoice;
 pub use purge::purge;
@@ -130,6 +133,43 @@ pub enum SetupError {
         name: String,
         /// What there is.
         there: Vec<String>,
+    },
+    /// A pool without limits, which nobody has said is meant.
+    #[error(
+        "--pool {pool}: its driver is {driver}: {cost}. Make a pool of zfs, lvm or btrfs, or say that \
+         it is meant so: --pool-driver {driver}"
+    )]
+    Limitless {
+        /// Its name.
+        pool: String,
+        /// What it is made with.
+        driver: String,
+        /// What that costs.
+        cost: String,
+    },
+    /// Directories have neither a size nor a disk.
+    #[error(
+        "--pool-driver dir: its containers are directories where Incus keeps its files, so it takes \
+         neither --pool-size nor --pool-device"
+    )]
+    DirElsewhere,
+    /// Nothing to store containers with.
+    #[error(
+        "no storage pool that limits disks can be made: {0}. Install btrfs-progs, zfsutils-linux, or \
+         lvm2 with thin-provisioning-tools, restart Incus and run init again; or do without limits: \
+         --pool-driver dir"
+    )]
+    NoDriver(String),
+    /// The storage does not do what its driver says.
+    #[error(
+        "storage pool {pool}: {found}. Users would have no limit, so init stops here; all it made is \
+         there for its next run"
+    )]
+    Unproven {
+        /// Its name.
+        pool: String,
+        /// What was tried and what came of it.
+        found: String,
     },
     /// Not even the images would fit.
     #[error(

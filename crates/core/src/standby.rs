@@ -333,8 +333,9 @@ impl Containarium {
     async fn boot_standby(&self, body: &Body<'_>) -> Result<(), NotKept> {
         let begun = Instant::now();
         let (engine, instance) = (&self.inner.engine, instance_name(body.id));
-        let _turn = self.inner.starts.acquire().await;
+        let turn = self.inner.starts.turn().await;
         engine.make_standby(body).await?;
+        drop(turn);
         let sshd = engine.installation.at(body.address, 22);
         if !login::banner(sshd, Instant::now() + BOOT).await {
             return Err(NotKept::Silent);

@@ -88,6 +88,7 @@ impl Old {
             state_dir: state_dir.to_owned(),
             engine: self.sim.socket().to_owned(),
             pool: PoolChoice::File(None),
+            driver: None,
             subnet: None,
             image: None,
             remotes: Remotes::default(),

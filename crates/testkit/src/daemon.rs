@@ -332,7 +332,7 @@ pub(crate) fn copy(bed: &Bed) -> TempDir {
 }
 
 /// The request of a container that costs a test little.
-fn small(username: &str, key: &Key, fields: Value) -> CreateContainer {
+pub fn small(username: &str, key: &Key, fields: Value) -> CreateContainer {
     let mut request = json!({
         "username": username,
         "resources": {"cpu": "1", "memory": "512MiB", "disk": "3GB"},

@@ -28,7 +28,7 @@ mod wait;
 
 pub use answer::Answer;
 pub use bed::Bed;
-pub use daemon::TestDaemon;
+pub use daemon::{TestDaemon, small};
 pub use empties::{empty, make_empties, make_empties_of, remove_empties};
 pub use engine::{Engine, Paused};
 pub use events::Listener;

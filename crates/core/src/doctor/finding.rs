@@ -47,30 +47,30 @@ impl Finding {
         }
     }
 
-    pub(super) fn ok(check: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn ok(check: &'static str, found: impl Into<String>) -> Self {
         Self::new(check, Verdict::Ok, found)
     }
 
-    pub(super) fn unknown(check: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn unknown(check: &'static str, found: impl Into<String>) -> Self {
         Self::new(check, Verdict::Unknown, found)
     }
 
-    pub(super) fn warning(check: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn warning(check: &'static str, found: impl Into<String>) -> Self {
         Self::new(check, Verdict::Warning, found)
     }
 
-    pub(super) fn problem(check: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn problem(check: &'static str, found: impl Into<String>) -> Self {
         Self::new(check, Verdict::Problem, found)
     }
 
     /// The same with a command to run.
-    pub(super) fn run(mut self, command: impl Into<String>) -> Self {
+    pub(crate) fn run(mut self, command: impl Into<String>) -> Self {
         self.commands.push(command.into());
         self
     }
 
     /// The same with a repair, and its commands for whoever does not want `--fix`.
-    pub(super) fn repair(mut self, repair: Repair) -> Self {
+    pub(crate) fn repair(mut self, repair: Repair) -> Self {
         self.commands.extend(repair.commands());
         self.repairs.push(repair);
         self

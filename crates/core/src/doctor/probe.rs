@@ -55,12 +55,22 @@ tar -ch /bin/echo $files 2>/dev/null | docker import - containarium-doctor >/dev
 docker run --rm containarium-doctor /bin/echo hello from a container in a container
 "#;
 
-/// Tries everything there is to try; one run at a time.
-pub(super) async fn examine(
+/// What is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trials {
+    /// Everything there is to try.
+    All,
+    /// How long a clone takes, and whether its quota holds.
+    Storage,
+}
+
+/// Tries things out; one run at a time.
+pub(crate) async fn try_out(
     incus: &Client,
     here: &Installation,
     store: &Store,
     state_dir: &Path,
+    trials: Trials,
     cancel: &CancellationToken,
     report: Report<'_>,
 ) -> Vec<Finding> {
@@ -88,7 +98,12 @@ pub(super) async fn examine(
         Ok(record) => record,
         Err(why) => return unknown(why),
     };
-    report("trying a clone, its quota, the network and Docker in a container of our own");
+    report(match trials {
+        Trials::All => {
+            "trying a clone, its quota, the network and Docker in a container of our own"
+        }
+        Trials::Storage => "trying a clone and its quota in a container of our own",
+    });
     let name = format!("{PREFIX}{}", record.id);
     let probe = Probe {
         incus: &incus,
@@ -101,7 +116,7 @@ pub(super) async fn examine(
     if let Some(made) = probe.made(&mut findings).await {
         let tried = async {
             if probe.booted(made, &mut findings).await {
-                probe.tried(&mut findings).await;
+                probe.tried(trials, &mut findings).await;
             }
         };
         if cancel.run_until_cancelled(tried).await.is_none() {
@@ -245,7 +260,23 @@ impl Probe<'_> {
         false
     }
 
-    async fn tried(&self, findings: &mut Vec<Finding>) {
+    async fn tried(&self, trials: Trials, findings: &mut Vec<Finding>) {
+        if trials == Trials::All {
+            self.used(findings).await;
+        }
+        findings.push(match self.run(ESCAPE).await {
+            Ok(ran) => outcome::escape(&ran),
+            Err(e) => Finding::unknown("quota-escape", e.to_string()),
+        });
+        // Last, because little works in a container whose disk is full.
+        findings.push(match self.filled().await {
+            Ok(finding) => finding,
+            Err(e) => Finding::unknown("quota", format!("it could not be tried: {e}")),
+        });
+    }
+
+    /// As its user would.
+    async fn used(&self, findings: &mut Vec<Finding>) {
         // A login works before the name service and Docker do. That some unit failed is no matter.
         let booted = self.run("systemctl is-system-running --wait").await;
         if let Err(e) = booted {
@@ -254,10 +285,6 @@ impl Probe<'_> {
                 format!("it does not come up whole: {e}"),
             ));
         }
-        findings.push(match self.run(ESCAPE).await {
-            Ok(ran) => outcome::escape(&ran),
-            Err(e) => Finding::unknown("quota-escape", e.to_string()),
-        });
         findings.push(match self.reached().await {
             Ok(reached) => outcome::network(reached.as_ref(), &self.engine.installation.name),
             Err(e) => Finding::unknown("network", e.to_string()),
@@ -265,11 +292,6 @@ impl Probe<'_> {
         findings.push(match self.run(DOCKER).await {
             Ok(ran) => outcome::docker(&ran),
             Err(e) => Finding::unknown("docker", e.to_string()),
-        });
-        // Last, because little works in a container whose disk is full.
-        findings.push(match self.filled().await {
-            Ok(finding) => finding,
-            Err(e) => Finding::unknown("quota", format!("it could not be tried: {e}")),
         });
     }
 

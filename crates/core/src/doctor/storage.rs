@@ -8,7 +8,7 @@ use containarium_incus::{Client, PoolSpace, StoragePool};
 use super::Finding;
 use crate::{
     Installation,
-    setup::pool::{Gib, abilities},
+    setup::{driver::abilities, pool::Gib},
 };
 
 const DRIVER: &str = "storage";

@@ -14,8 +14,9 @@ use crate::{
     Containarium, Error, StoreError, chain, clock,
     containarium::there,
     fault::Fault,
+    starts::{Next, Starts, Turn},
     step::{Moment, Step, passing},
-    store::{Op, Record, Tx},
+    store::{Op, Record, StepRecord, Tx},
     work::Work,
 };
 
@@ -278,6 +279,42 @@ impl Run {
         self.show();
     }
 
+    /// What it was doing is over.
+    fn unsay(&mut self, step: Step) {
+        let said = |known: &&mut StepRecord| known.step == step && known.doing.is_some();
+        if let Some(known) = self.op.steps.iter_mut().find(said) {
+            known.doing = None;
+            self.show();
+        }
+    }
+
+    /// Its turn to have the engine start a container; its place in the queue is told meanwhile.
+    pub(crate) async fn turn<'s>(
+        &mut self,
+        starts: &'s Starts,
+        step: Step,
+    ) -> Result<Turn<'s>, Error> {
+        let mut place = starts.place();
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = place.next() => next,
+                () = self.cancel.cancelled() => return Err(Error::Cancelled),
+                () = sleep_until(self.end) => return Err(Error::Overdue),
+            };
+            match next {
+                Next::Turn(turn) => {
+                    self.unsay(step);
+                    return Ok(turn);
+                }
+                Next::Before(before) => {
+                    self.say(step, in_line(before), None);
+                    self.write(|_| Ok(())).await?;
+                }
+            }
+        }
+    }
+
     /// Writes down what is so now, and what it is doing, for those who listen to events.
     pub(crate) async fn note(
         &mut self,
@@ -430,6 +467,14 @@ impl Run {
                 return Err(error);
             }
         }
+    }
+}
+
+/// One's place in the queue, in words.
+fn in_line(before: usize) -> String {
+    match before {
+        0 => "waiting for its turn to start: it is the next".into(),
+        before => format!("waiting for its turn to start: {before} before it"),
     }
 }
 

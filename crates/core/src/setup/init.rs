@@ -13,9 +13,10 @@ use ulid::Ulid;
 
 use super::{
     Report, SetupError, While as _, base_image,
+    driver::Driver,
     images::images,
     pool::{self, PoolChoice},
-    recover, routes,
+    proof, recover, routes,
     subnet::{self, Subnet},
     uids,
 };
@@ -35,6 +36,8 @@ pub struct Init {
     pub engine: PathBuf,
     /// Where containers are stored.
     pub pool: PoolChoice,
+    /// What with, where a person chose it; else the best that can be had.
+    pub driver: Option<Driver>,
     /// Their network, where a person chose one.
     pub subnet: Option<Subnet>,
     /// The image of a create that names none; chosen where it is not given.
@@ -57,6 +60,7 @@ pub async fn init(ask: &Init, report: Report<'_>) -> Result<Installation, SetupE
     store.set_installation(&installation).await?;
     let marked = mark::renew(&incus, &installation, &ask.state_dir).await;
     marked.doing("writing into the project what it is")?;
+    proof::prove(&incus, &installation, &store, ask, report).await?;
     Ok(installation)
 }
 

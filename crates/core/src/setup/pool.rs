@@ -1,5 +1,5 @@
-//! The storage pool of an installation: what a person chose, or a sparse file of what is free; and
-//! what a chosen one can and cannot do. Not what is in it.
+//! The storage pool of an installation: what a person chose, or the best driver in a sparse file of
+//! what is free. Not what is in it.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +12,12 @@ use std::{
 use containarium_incus::{Client, Error as Incus, StoragePool, StoragePoolPost};
 use tokio::process::Command;
 
-use super::{Init, Report, SetupError, While as _, init};
-use crate::Installation;
+use super::{
+    Init, Report, SetupError, While as _,
+    driver::{Candidates, Driver, abilities},
+    init,
+};
+use crate::{Installation, create::LEAST_DISK};
 
 /// The smallest pool that holds the images and a few containers.
 const LEAST_POOL: u64 = 10 << 30;
@@ -40,47 +44,12 @@ impl PoolChoice {
     }
 }
 
-/// What a storage driver does for containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Abilities {
-    /// Whether a container is made in a blink, whatever the size of its image.
-    pub(crate) copies_on_write: bool,
-    /// Whether a container's disk has a size.
-    pub(crate) has_quotas: bool,
-}
-
-/// What a pool can do, by its driver and, for LVM and Ceph, how it is set.
-pub(crate) fn abilities(driver: &str, config: &BTreeMap<String, String>) -> Abilities {
-    let thin = || config.get("lvm.use_thinpool").is_none_or(|v| v != "false");
-    let (copies_on_write, has_quotas) = match driver {
-        "btrfs" | "zfs" | "ceph" | "linstor" => (true, true),
-        "lvm" | "lvmcluster" => (driver == "lvm" && thin(), true),
-        // `dir`: copies every file and ignores sizes where its file system has no project quotas.
-        _ => (false, false),
-    };
-    Abilities {
-        copies_on_write,
-        has_quotas,
-    }
-}
-
-impl Abilities {
-    /// What it costs that an ability is not there; `None` where nothing is missing.
-    pub(crate) fn cost(self) -> Option<String> {
-        let mut costs = Vec::new();
-        if !self.copies_on_write {
-            costs.push("every create copies the whole image, which takes seconds and its full size on disk");
-        }
-        if !self.has_quotas {
-            costs.push("no container's disk has a limit: one user can fill the disk for all");
-        }
-        (!costs.is_empty()).then(|| costs.join("; "))
-    }
-}
-
 /// Refuses what cannot be, before anything is made.
 pub(super) async fn check(ask: &Init, incus: &Client) -> Result<(), SetupError> {
     match &ask.pool {
+        PoolChoice::File(Some(_)) | PoolChoice::Device(_) if ask.driver == Some(Driver::Dir) => {
+            Err(SetupError::DirElsewhere)
+        }
         PoolChoice::File(None) => Ok(()),
         PoolChoice::File(Some(size)) if *size < LEAST_POOL => Err(SetupError::SmallPool {
             asked: *size,
@@ -89,7 +58,7 @@ pub(super) async fn check(ask: &Init, incus: &Client) -> Result<(), SetupError> 
         PoolChoice::File(Some(_)) => Ok(()),
         PoolChoice::Device(device) => check_device(device).await,
         PoolChoice::Existing(name) => match incus.storage_pool(name).await {
-            Ok(_) => Ok(()),
+            Ok(pool) => fit(ask, &pool),
             Err(Incus::NotFound(_)) => {
                 let all = incus.storage_pools().await.doing("listing storage pools")?;
                 Err(SetupError::NoPool {
@@ -100,6 +69,31 @@ pub(super) async fn check(ask: &Init, incus: &Client) -> Result<(), SetupError> 
             Err(other) => Err(other).doing("looking for the storage pool"),
         },
     }
+}
+
+/// Whether a pool that is there is what was asked for, and limits disks where nothing else was.
+fn fit(ask: &Init, pool: &StoragePool) -> Result<(), SetupError> {
+    let able = abilities(&pool.driver, &pool.config);
+    match ask.driver {
+        Some(driver) => same_driver(driver, pool),
+        None if able.has_quotas => Ok(()),
+        None => Err(SetupError::Limitless {
+            pool: pool.name.clone(),
+            driver: pool.driver.clone(),
+            cost: able.cost().unwrap_or_default(),
+        }),
+    }
+}
+
+fn same_driver(asked: Driver, pool: &StoragePool) -> Result<(), SetupError> {
+    if asked.name() == pool.driver {
+        return Ok(());
+    }
+    Err(SetupError::Fixed {
+        what: "--pool-driver",
+        asked: asked.to_string(),
+        is: pool.driver.clone(),
+    })
 }
 
 /// Makes the pool, or finds it.
@@ -117,65 +111,118 @@ pub(super) async fn make(
                  purged",
                 found.driver
             ));
-            if let Some(cost) = abilities(&found.driver, &found.config).cost() {
-                report(&format!(
-                    "WARNING: storage pool {name} ({}): {cost}",
-                    found.driver
-                ));
-            }
+            warn(&found.name, &found.driver, &found.config, report);
             Ok(())
         }
         Ok(found) => {
             init::ours("storage pool", installation, &found.config)?;
-            unchanged(&ask.pool, &found)?;
+            unchanged(ask, &found)?;
             report(&format!("storage pool {name}: there ({})", found.driver));
             Ok(())
         }
-        Err(Incus::NotFound(_)) => {
-            let (config, why) = match &ask.pool {
-                PoolChoice::Device(device) => {
-                    let source = device.display().to_string();
-                    let why = format!("btrfs on {source}, which you chose");
-                    ([("source", source)], why)
-                }
-                PoolChoice::File(Some(size)) => {
-                    let why = format!(
-                        "btrfs in a sparse file of up to {}, which you chose{}",
-                        Gib(*size),
-                        beyond(*size, free_bytes(ask)?)
-                    );
-                    ([("size", format!("{size}B"))], why)
-                }
-                PoolChoice::File(None) | PoolChoice::Existing(_) => {
-                    let size = ((free_bytes(ask)? / 4 * 3) >> 30 << 30).max(LEAST_POOL);
-                    let why = format!(
-                        "btrfs in a sparse file of up to {} (three quarters of what is free; a \
-                         disk of its own is faster: --pool-device)",
-                        Gib(size)
-                    );
-                    ([("size", format!("{size}B"))], why)
-                }
-            };
-            let post = StoragePoolPost {
-                name: name.clone(),
-                // Copies on write and holds quotas, and every kernel has it.
-                driver: "btrfs".into(),
-                description: init::description(installation),
-                config: init::tagged(installation, config),
-            };
-            incus
-                .create_storage_pool(&post)
-                .await
-                .doing("making the storage pool")?;
-            report(&format!("storage pool {name}: made, {why}"));
-            Ok(())
-        }
+        Err(Incus::NotFound(_)) => first_of(incus, installation, ask, report).await,
         Err(other) => Err(other).doing("looking for the storage pool"),
     }
 }
 
+fn warn(name: &str, driver: &str, config: &BTreeMap<String, String>, report: Report<'_>) {
+    if let Some(cost) = abilities(driver, config).cost() {
+        report(&format!("WARNING: storage pool {name} ({driver}): {cost}"));
+    }
+}
+
+/// Makes a pool with the first driver that can.
+async fn first_of(
+    incus: &Client,
+    installation: &Installation,
+    ask: &Init,
+    report: Report<'_>,
+) -> Result<(), SetupError> {
+    let name = &installation.name;
+    let server = incus.server().await.doing("asking Incus")?;
+    let offered = &server.environment.storage_supported_drivers;
+    let Candidates { drivers, absent } = Candidates::new(ask.driver, offered);
+    let mut refused: Vec<String> = Vec::new();
+    for driver in &absent {
+        let why = format!(
+            "{driver}: Incus does not offer it (its tools or the kernel's part are not there), so it was not tried"
+        );
+        report(&format!("storage pool {name}: {why}"));
+        refused.push(why);
+    }
+    for driver in drivers {
+        let (place, why) = place(ask, driver)?;
+        let mut config = init::tagged(installation, []);
+        let set = place.into_iter().chain(driver.config(LEAST_DISK));
+        config.extend(set.map(|(key, value)| (key.to_owned(), value)));
+        let post = StoragePoolPost {
+            name: name.clone(),
+            driver: driver.name().into(),
+            description: init::description(installation),
+            config,
+        };
+        match incus.create_storage_pool(&post).await {
+            Ok(()) => {
+                report(&format!("storage pool {name}: made, {driver} {why}"));
+                warn(name, driver.name(), &post.config, report);
+                return Ok(());
+            }
+            Err(error) if ask.driver.is_some() => {
+                return Err(error).doing("making the storage pool");
+            }
+            Err(error) => {
+                report(&format!("storage pool {name}: {driver}: {error}"));
+                refused.push(format!("{driver}: {error}"));
+            }
+        }
+    }
+    Err(SetupError::NoDriver(refused.join("; ")))
+}
+
+/// A setting of a pool.
+type Setting = (&'static str, String);
+
+/// Where a new pool is: its setting, and why there.
+fn place(ask: &Init, driver: Driver) -> Result<(Option<Setting>, String), SetupError> {
+    let sized = |size: u64| Some(("size", format!("{size}B")));
+    Ok(match &ask.pool {
+        PoolChoice::Device(device) => {
+            let source = device.display().to_string();
+            let why = format!("on {source}, which you chose");
+            (Some(("source", source)), why)
+        }
+        PoolChoice::File(Some(size)) => {
+            let why = format!(
+                "in a sparse file of up to {}, which you chose{}",
+                Gib(*size),
+                beyond(*size, free_bytes(ask)?)
+            );
+            (sized(*size), why)
+        }
+        PoolChoice::File(None) | PoolChoice::Existing(_) if driver == Driver::Dir => {
+            (None, "in directories where Incus keeps its files".into())
+        }
+        PoolChoice::File(None) | PoolChoice::Existing(_) => {
+            let size = ((free_bytes(ask)? / 4 * 3) >> 30 << 30).max(LEAST_POOL);
+            let why = format!(
+                "in a sparse file of up to {} (three quarters of what is free; a disk of its own is \
+                 faster: --pool-device)",
+                Gib(size)
+            );
+            (sized(size), why)
+        }
+    })
+}
+
 /// What was chosen once stays: a pool cannot be moved under its containers.
-fn unchanged(asked: &PoolChoice, found: &StoragePool) -> Result<(), SetupError> {
+fn unchanged(ask: &Init, found: &StoragePool) -> Result<(), SetupError> {
+    if let Some(driver) = ask.driver {
+        same_driver(driver, found)?;
+    }
+    same_place(&ask.pool, found)
+}
+
+fn same_place(asked: &PoolChoice, found: &StoragePool) -> Result<(), SetupError> {
     let config = |key: &str| found.config.get(key).cloned().unwrap_or_default();
     let fixed = |what, asked: String, is: String| Err(SetupError::Fixed { what, asked, is });
     match asked {
@@ -315,33 +362,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_driver_cannot_do_is_said_with_its_cost() {
-        let none = BTreeMap::new();
-        let thick = BTreeMap::from([("lvm.use_thinpool".to_owned(), "false".to_owned())]);
-        for (driver, config, costs) in [
-            ("btrfs", &none, 0),
-            ("zfs", &none, 0),
-            ("lvm", &none, 0),
-            ("lvm", &thick, 1),
-            ("dir", &none, 2),
-            ("unheard-of", &none, 2),
-        ] {
-            let cost = abilities(driver, config).cost().unwrap_or_default();
-            let said = cost.split("; ").filter(|part| !part.is_empty()).count();
-            assert_eq!(said, costs, "{driver}: {cost}");
-        }
-    }
-
-    #[test]
     fn a_pool_that_is_there_keeps_its_size_and_its_disk() {
         let pool = |key: &str, value: &str| StoragePool {
             config: BTreeMap::from([(key.to_owned(), value.to_owned())]),
             ..StoragePool::default()
         };
         let file = pool("size", "10737418240B");
-        assert!(unchanged(&PoolChoice::File(None), &file).is_ok());
-        assert!(unchanged(&PoolChoice::File(Some(10 << 30)), &file).is_ok());
-        let other = unchanged(&PoolChoice::File(Some(20 << 30)), &file).unwrap_err();
+        assert!(same_place(&PoolChoice::File(None), &file).is_ok());
+        assert!(same_place(&PoolChoice::File(Some(10 << 30)), &file).is_ok());
+        let other = same_place(&PoolChoice::File(Some(20 << 30)), &file).unwrap_err();
         assert!(
             matches!(
                 other,
@@ -353,9 +382,9 @@ mod tests {
             "{other}"
         );
         let disk = pool("volatile.initial_source", "/dev/sdb");
-        assert!(unchanged(&PoolChoice::Device("/dev/sdb".into()), &disk).is_ok());
-        assert!(unchanged(&PoolChoice::Device("/dev/sdc".into()), &disk).is_err());
-        assert!(unchanged(&PoolChoice::Device("/dev/sdc".into()), &file).is_err());
+        assert!(same_place(&PoolChoice::Device("/dev/sdb".into()), &disk).is_ok());
+        assert!(same_place(&PoolChoice::Device("/dev/sdc".into()), &disk).is_err());
+        assert!(same_place(&PoolChoice::Device("/dev/sdc".into()), &file).is_err());
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use containarium_core::Role;
 use containarium_incus_sim::{Fault, On};
 use containarium_testkit::{Answer, wait_for};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::installed::Installed;
 
@@ -343,4 +344,55 @@ async fn what_waits_for_its_turn_is_cancelled_at_once() {
         .ask_as_admin("GET", "/v1/containers/alice", None)
         .await;
     assert_eq!(got.json()["container"]["state"], "stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creates_that_wait_to_be_started_say_their_place_and_come_in_order() {
+    let here = Installed::new(177).await;
+    here.there.sim.set_latency(Duration::from_millis(300));
+    let at_a_time = std::thread::available_parallelism().unwrap().get();
+    let mut ids = Vec::new();
+    for n in 0..at_a_time + 6 {
+        ids.push(here.create(&format!("alice{n}")).await);
+    }
+    let last = ids.last().unwrap();
+    let mut places = Vec::new();
+    while let Some(step) = running_step(&here.operation(last).await) {
+        if let Some(doing) = step["doing"].as_str() {
+            places.push(doing.to_owned());
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    places.dedup();
+    let first = places.first().expect("it waited, and said so");
+    assert!(
+        first.starts_with("waiting for its turn to start: ") && first.ends_with(" before it"),
+        "{places:?}"
+    );
+    let mut made = Vec::new();
+    for id in &ids {
+        let ended = here.ended(id).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        let steps = ended["steps"].as_array().unwrap();
+        assert!(steps.iter().all(|step| step["doing"].is_null()), "{ended}");
+        let make = steps.iter().find(|step| step["name"] == "make").unwrap();
+        made.push(make["endedAt"].as_str().unwrap().to_owned());
+    }
+    // Those of one round end in any order.
+    let rounds: Vec<_> = made
+        .chunks(at_a_time)
+        .map(|round| round.iter().max())
+        .collect();
+    assert!(rounds.is_sorted(), "{made:?}");
+}
+
+/// The step that is being done; `None` once the operation is over.
+fn running_step(operation: &Value) -> Option<Value> {
+    let over = ["succeeded", "failed", "cancelled"];
+    if over.contains(&operation["state"].as_str().unwrap()) {
+        return None;
+    }
+    let steps = operation["steps"].as_array().unwrap();
+    let running = steps.iter().find(|step| step["state"] == "running");
+    Some(running.cloned().unwrap_or_default())
 }

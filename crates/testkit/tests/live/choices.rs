@@ -9,10 +9,10 @@ use std::{
 use containarium_core::{
     Installation, Store,
     images::Remotes,
-    setup::{self, Init, PoolChoice, SetupError},
+    setup::{self, Driver, Init, PoolChoice, SetupError},
 };
 use containarium_incus::{Client, StoragePoolPost};
-use containarium_testkit::Bed;
+use containarium_testkit::{Bed, program};
 
 /// A second installation beside the bed's, without images; taken away when it is `ended`.
 pub(crate) struct Second {
@@ -39,6 +39,15 @@ impl Second {
         pool: PoolChoice,
         subnet: Option<&str>,
     ) -> (String, Result<Installation, SetupError>) {
+        self.lay_out_with(pool, None, subnet).await
+    }
+
+    async fn lay_out_with(
+        &self,
+        pool: PoolChoice,
+        driver: Option<Driver>,
+        subnet: Option<&str>,
+    ) -> (String, Result<Installation, SetupError>) {
         let said = Mutex::new(String::new());
         let report = |line: &str| {
             let mut said = said.lock().unwrap();
@@ -50,6 +59,7 @@ impl Second {
             state_dir: self.state.path().to_owned(),
             engine: self.bed.socket.clone(),
             pool,
+            driver,
             subnet: subnet.map(|text| text.parse().unwrap()),
             image: None,
             remotes: Remotes::default(),
@@ -235,15 +245,22 @@ async fn a_pool_that_is_there_is_used_with_a_warning_and_outlives_the_purge() {
             ..StoragePoolPost::default()
         };
         second.incus().create_storage_pool(&post).await.unwrap();
-        let (said, made) = second
-            .lay_out(PoolChoice::Existing(pool.clone()), None)
-            .await;
+        let there = || PoolChoice::Existing(pool.clone());
+        let (_, refused) = second.lay_out(there(), None).await;
+        let begun = Store::open(second.state.path()).is_ok();
+        let (said, made) = second.lay_out_with(there(), Some(Driver::Dir), None).await;
         let (_, missing) = second
             .lay_out(PoolChoice::Existing("nosuch".into()), None)
             .await;
         second.purge().await;
         let left = second.incus().storage_pool(&pool).await;
         let removed = second.incus().delete_storage_pool(&pool).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(
+            refused.contains("its driver is dir") && refused.contains("--pool-driver dir"),
+            "{refused}"
+        );
+        assert!(!begun, "it was refused before anything was made");
         assert_eq!(made.unwrap().pool, pool);
         assert!(
             said.contains("WARNING") && said.contains("no container's disk has a limit"),
@@ -257,6 +274,82 @@ async fn a_pool_that_is_there_is_used_with_a_warning_and_outlives_the_purge() {
         removed.unwrap();
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_best_driver_is_taken_and_those_that_were_not_tried_are_said() {
+    with_second(async move |second| {
+        let server = second.incus().server().await.unwrap();
+        let offered = server.environment.storage_supported_drivers;
+        let offers = |name: &str| offered.iter().any(|driver| driver.name == name);
+        let (said, made) = second.lay_out(PoolChoice::File(None), None).await;
+        made.unwrap();
+        let pool = second.incus().storage_pool(&second.name).await.unwrap();
+        assert!(
+            said.contains(&format!("made, {} in a sparse file", pool.driver)),
+            "{said}"
+        );
+        let mut tried = false;
+        for driver in ["zfs", "lvm", "btrfs"] {
+            let not_tried = format!("{driver}: Incus does not offer it");
+            assert_eq!(said.contains(&not_tried), !offers(driver), "{said}");
+            // A better one that is offered was tried, and what came of it was said.
+            if !tried && offers(driver) && driver != pool.driver {
+                assert!(said.contains(&format!(": {driver}: ")), "{said}");
+            }
+            tried |= driver == pool.driver;
+        }
+        assert!(tried, "one of them: {said}");
+        let (_, other) = second
+            .lay_out_with(PoolChoice::File(None), Some(Driver::Dir), None)
+            .await;
+        let other = other.unwrap_err().to_string();
+        assert!(other.contains("--pool-driver is"), "{other}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories_without_limits_are_made_for_who_names_them_and_have_no_size() {
+    with_second(async move |second| {
+        let size = PoolChoice::File(Some(20 << 30));
+        let (_, sized) = second.lay_out_with(size, Some(Driver::Dir), None).await;
+        let sized = sized.unwrap_err().to_string();
+        assert!(sized.contains("neither --pool-size"), "{sized}");
+        let (said, made) = second
+            .lay_out_with(PoolChoice::File(None), Some(Driver::Dir), None)
+            .await;
+        made.unwrap();
+        let pool = second.incus().storage_pool(&second.name).await.unwrap();
+        assert_eq!(pool.driver, "dir");
+        assert!(
+            said.contains("WARNING") && said.contains("one user can fill the disk"),
+            "{said}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_init_proves_that_storage_clones_and_holds_its_quotas() {
+    let Some(bed) = Bed::made().await else {
+        return;
+    };
+    let ran = Command::new(program("containarium"))
+        .args(["init", "--name", &bed.installation.name, "--state-dir"])
+        .arg(&bed.state)
+        .arg("--engine")
+        .arg(format!("unix:{}", bed.socket.display()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{ran:?}");
+    assert!(
+        said.contains("a container was made of the prepared image in 0."),
+        "{said}"
+    );
+    assert!(said.contains("was refused: "), "{said}");
+    assert_eq!(bed.instances().await.len(), 0, "what it made is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

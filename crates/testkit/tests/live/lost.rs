@@ -23,6 +23,7 @@ async fn init(bed: &Bed, state_dir: &Path, recover: bool) -> Result<Installation
         state_dir: state_dir.to_owned(),
         engine: bed.socket.clone(),
         pool: PoolChoice::File(None),
+        driver: None,
         subnet: None,
         image: None,
         remotes: Remotes::default(),

@@ -6,11 +6,13 @@
     reason = "a JSON value without a key gives null"
 )]
 
-use containarium_contract::Container;
-use containarium_testkit::{Answer, Key, Login, TestDaemon};
+use containarium_client::doing;
+use containarium_contract::{Container, Operation};
+use containarium_testkit::{Answer, Key, Login, TestDaemon, small};
 use serde_json::json;
+use tokio::task::JoinSet;
 
-use crate::{start, state::told};
+use crate::{SOON, start, state::told};
 
 /// What a change that had its turn may be told: done, or why not.
 fn documented(answer: &Answer) {
@@ -151,4 +153,35 @@ async fn a_stop_or_delete_during_a_create_is_told_to_come_back() {
     }
     assert_eq!(created.status, 201, "{created:?}");
     told(&daemon, "alice").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_burst_all_are_made_and_those_that_wait_say_their_place() {
+    let Some((bed, daemon)) = start().await else {
+        return;
+    };
+    let key = Key::new();
+    let names: Vec<String> = (0..24).map(|n| format!("alice{n}")).collect();
+    let mut creates = JoinSet::new();
+    for name in &names {
+        let (admin, request) = (daemon.admin(), small(name, &key, json!({})));
+        creates.spawn(async move {
+            let mut said = Vec::new();
+            let watch = |operation: &Operation| said.extend(doing(operation));
+            let created = admin.follow(&request, watch).await;
+            (created.map(|created| created.container), said)
+        });
+    }
+    let made = creates.join_all().await;
+    let waited = |said: &[String]| said.iter().any(|word| word.ends_with(" before it"));
+    let waiting = made.iter().filter(|(_, said)| waited(said)).count();
+    assert!(waiting >= 8, "{waiting} of 24 have said their place");
+    for (created, said) in &made {
+        let container = created.as_ref().unwrap_or_else(|e| panic!("{e}: {said:?}"));
+        key.login(container).says("true").await;
+    }
+    for name in &names {
+        daemon.delete(name).await;
+    }
+    bed.emptied(SOON).await;
 }
