@@ -210,7 +210,7 @@ impl Containarium {
             if spoke {
                 return Ok(());
             }
-            let state = run.insist(|| self.inner.engine.state(&instance)).await?;
+            let state = run.insist(|| self.inner.engine.state(&instance)).await??;
             let why = match state {
                 Some(State::Running) if Instant::now() < end => {
                     look = Instant::now() + LOOK;
@@ -397,6 +397,7 @@ async fn claimed(run: &mut Run, record: &Record) -> Result<bool, Error> {
     let core = run.core.clone();
     match core.claim(run, record).await {
         Ok(()) => return Ok(true),
+        Err(suspended @ Error::Suspended(_)) => return Err(suspended),
         Err(error) => tracing::warn!(error = %chain(&error), "a standby cannot be used"),
     }
     removed(run, "create", record, Step::Claim).await?;
@@ -433,8 +434,8 @@ async fn make(run: &mut Run, record: &Record) -> Result<(), Error> {
     let mut tries = 0;
     loop {
         if unsure {
-            run.insist(|| engine.settle(&instance)).await?;
-            match run.insist(|| engine.state(&instance)).await? {
+            run.insist(|| engine.settle(&instance)).await??;
+            match run.insist(|| engine.state(&instance)).await?? {
                 // It was unpacked before it was started.
                 Some(State::Running) => return Ok(()),
                 None => {}
@@ -484,8 +485,8 @@ async fn undo(run: &mut Run, record: &Record, error: Error) -> Error {
     let engine = &core.inner.engine;
     let instance = record.instance();
     let removed = match run.settled(&instance).await {
-        Ok(()) => engine.remove(&instance).await,
-        away => away,
+        Ok(()) => engine.remove(&instance).await.map_err(Error::from),
+        Err(not_now) => Err(not_now),
     };
     match removed {
         Ok(()) => {

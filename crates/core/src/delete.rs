@@ -88,7 +88,7 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
     let instance = record.instance();
     if record.phase == Phase::Ready {
         run.check()?;
-        let state = run.insist(|| engine.state(&instance)).await?;
+        let state = run.insist(|| engine.state(&instance)).await??;
         if !force && !matches!(state, Some(State::Stopped) | None) {
             return Err(Error::NotStopped(record.username.clone()));
         }
@@ -107,9 +107,9 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
     let ending = core.inner.tunnels.ending(&record);
     if !run.is_done(Step::Stop) {
         run.settled(&instance).await?;
-        let was = run.insist(|| engine.state(&instance)).await?;
+        let was = run.insist(|| engine.state(&instance)).await??;
         if was.is_some_and(|state| state != State::Stopped) {
-            let killed = run.insist_on(&instance, || engine.kill(&instance)).await;
+            let killed = run.insist_on(&instance, || engine.kill(&instance)).await?;
             killed.map_err(|e| failed(run, &record, Step::Stop, e))?;
             core.inner.inventory.set(&instance, State::Stopped);
         }
@@ -137,7 +137,7 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
         kept_until: Some(until),
         ..(*run.known_record()?).clone()
     };
-    match run.insist_on(&instance, || core.mark(&kept)).await {
+    match run.insist_on(&instance, || core.mark(&kept)).await? {
         Ok(()) => {}
         Err(e) if e.is_not_found() => {
             ending.done("deleted");

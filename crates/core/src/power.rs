@@ -92,7 +92,7 @@ impl Containarium {
         let (engine, instance) = (&self.inner.engine, record.instance());
         if state == Some(State::Frozen) {
             // Asked while frozen it never hears, and Incus then shows it as running for good.
-            let thawed = run.insist_on(&instance, || engine.thaw(&instance)).await;
+            let thawed = run.insist_on(&instance, || engine.thaw(&instance)).await?;
             thawed.map_err(|e| self.not_stopped(record, e))?;
         }
         let first = timeout.min(FIRST_TRY);
@@ -104,7 +104,7 @@ impl Containarium {
                 Ok(()) | Err(containarium_incus::Error::Stopped(_)) => return Ok(()),
                 Err(e) => tracing::debug!(%instance, error = %e, "did not shut down"),
             }
-            let state = run.insist(|| engine.state(&instance)).await?;
+            let state = run.insist(|| engine.state(&instance)).await??;
             if state == Some(State::Stopped) {
                 return Ok(());
             }
@@ -140,7 +140,7 @@ pub(crate) async fn run_start(run: &mut Run) -> Result<(), Error> {
     let record = run.ready_record()?;
     let name = record.username.container_name();
     let instance = record.instance();
-    let state = run.insist(|| core.inner.engine.state(&instance)).await?;
+    let state = run.insist(|| core.inner.engine.state(&instance)).await??;
     let login = core
         .inner
         .inventory
@@ -186,9 +186,9 @@ pub(crate) async fn bring_up(
         tracing::debug!(%error, "room is not taken back yet");
     }
     let mut grown = String::new();
-    let mut started = match run.insist(|| engine.state(&instance)).await? {
+    let mut started = match run.insist(|| engine.state(&instance)).await?? {
         Some(State::Running) => Ok(()),
-        Some(State::Frozen) => run.insist_on(&instance, || engine.thaw(&instance)).await,
+        Some(State::Frozen) => run.insist_on(&instance, || engine.thaw(&instance)).await?,
         None => return Err(Error::Lost(record.username.clone())),
         Some(
             State::Creating
@@ -200,7 +200,7 @@ pub(crate) async fn bring_up(
             | State::Deleted,
         ) => {
             run.insist_on(&instance, || engine.start_or_running(&instance))
-                .await
+                .await?
         }
     };
     if started
@@ -209,7 +209,7 @@ pub(crate) async fn bring_up(
     {
         // Incus writes into the container's own disk before it starts it.
         grown = room::made(run, record).await?;
-        started = run.insist(|| engine.start_or_running(&instance)).await;
+        started = run.insist(|| engine.start_or_running(&instance)).await?;
     }
     if let Err(e) = started {
         let evidence = engine.evidence(&instance).await;
@@ -288,7 +288,7 @@ pub(crate) async fn run_stop(run: &mut Run, force: bool, timeout: u32) -> Result
     let name = record.username.container_name();
     let (engine, instance) = (&core.inner.engine, record.instance());
     run.settled(&instance).await?;
-    let state = run.insist(|| engine.state(&instance)).await?;
+    let state = run.insist(|| engine.state(&instance)).await??;
     if state.is_none() {
         return Err(Error::Lost(record.username.clone()));
     }
@@ -307,7 +307,7 @@ pub(crate) async fn run_stop(run: &mut Run, force: bool, timeout: u32) -> Result
     let ending = core.inner.tunnels.ending(&record);
     if state != Some(State::Stopped) {
         if force {
-            let killed = run.insist_on(&instance, || engine.kill(&instance)).await;
+            let killed = run.insist_on(&instance, || engine.kill(&instance)).await?;
             killed.map_err(|e| core.not_stopped(&record, e))?;
         } else {
             let timeout = Duration::from_secs(timeout.into());

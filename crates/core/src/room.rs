@@ -23,7 +23,7 @@ pub(crate) async fn made(run: &mut Run, record: &Record) -> Result<String, Error
     let quota = disk.bytes();
     let size = run
         .insist(|| engine.disk(&instance))
-        .await?
+        .await??
         .unwrap_or(quota);
     let grown = size + ROOM;
     if grown > quota + MOST {
@@ -35,11 +35,11 @@ pub(crate) async fn made(run: &mut Run, record: &Record) -> Result<String, Error
     }
     // What Incus tells of its use leaves out what it shares with its image, and the quota counts that.
     // Now that it is full, the difference is known.
-    let used = run.insist(|| engine.disk_usage(&instance)).await?;
+    let used = run.insist(|| engine.disk_usage(&instance)).await??;
     let until = used.unwrap_or_default();
     let until = until.saturating_sub(size.saturating_sub(quota) + MARGIN);
     run.insist(|| engine.set_disk(&instance, grown, Some(until)))
-        .await?;
+        .await??;
     core.inner
         .inventory
         .set_tags(&instance, |tags| tags.roomy = Some(until));

@@ -86,7 +86,7 @@ pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
     }
     let record = run.known_record()?;
     let instance = record.instance();
-    let marked = run.insist_on(&instance, || core.mark(&record)).await;
+    let marked = run.insist_on(&instance, || core.mark(&record)).await?;
     marked.map_err(|e| core.failed_in("undelete", &record, Step::Restore, e, String::new()))?;
     let name = record.username.container_name();
     let (state, message) = if start {

@@ -407,15 +407,12 @@ impl Run {
     }
 
     /// Waits for what the engine still does to an instance since an earlier daemon asked for it.
-    pub(crate) async fn settled(
-        &mut self,
-        instance: &str,
-    ) -> Result<(), containarium_incus::Error> {
+    pub(crate) async fn settled(&mut self, instance: &str) -> Result<(), Error> {
         if !self.is_resumed() {
             return Ok(());
         }
         let core = self.core.clone();
-        self.insist(|| core.inner.engine.settle(instance)).await
+        Ok(self.insist(|| core.inner.engine.settle(instance)).await??)
     }
 
     /// The same for a change of an instance: one whose answer was cut off may still be under way, and
@@ -424,25 +421,25 @@ impl Run {
         &mut self,
         instance: &str,
         mut ask: impl FnMut() -> Fut,
-    ) -> Result<T, containarium_incus::Error>
+    ) -> Said<T>
     where
         Fut: Future<Output = Result<T, containarium_incus::Error>>,
     {
         let core = self.core.clone();
         loop {
             let error = match ask().await {
-                Ok(done) => return Ok(done),
+                Ok(done) => return Ok(Ok(done)),
                 Err(error) => error,
             };
             let busy = matches!(error, containarium_incus::Error::Busy(_));
             if away(&error) {
-                if self.engine_back(&Error::EngineSilent).await.is_err() {
-                    return Err(error);
-                }
+                self.engine_back(&Error::EngineSilent).await?;
             } else if !busy || self.check().is_err() {
-                return Err(error);
+                return Ok(Err(error));
             }
-            self.insist(|| core.inner.engine.settle(instance)).await?;
+            if let Err(error) = self.insist(|| core.inner.engine.settle(instance)).await? {
+                return Ok(Err(error));
+            }
             if busy {
                 sleep_until(Instant::now() + PAUSE).await;
             }
@@ -450,25 +447,22 @@ impl Run {
     }
 
     /// Does `ask` until the engine has said something about it.
-    pub(crate) async fn insist<T, Fut>(
-        &mut self,
-        mut ask: impl FnMut() -> Fut,
-    ) -> Result<T, containarium_incus::Error>
+    pub(crate) async fn insist<T, Fut>(&mut self, mut ask: impl FnMut() -> Fut) -> Said<T>
     where
         Fut: Future<Output = Result<T, containarium_incus::Error>>,
     {
         loop {
-            let error = match ask().await {
-                Ok(done) => return Ok(done),
-                Err(error) if away(&error) => error,
-                Err(error) => return Err(error),
-            };
-            if self.engine_back(&Error::EngineSilent).await.is_err() {
-                return Err(error);
+            match ask().await {
+                Err(error) if away(&error) => self.engine_back(&Error::EngineSilent).await?,
+                said => return Ok(said),
             }
         }
     }
 }
+
+/// What the engine said; an error where nobody waits for that any more: the operation was cancelled, its
+/// time is over, or this daemon leaves it to the next.
+pub(crate) type Said<T> = Result<Result<T, containarium_incus::Error>, Error>;
 
 /// One's place in the queue, in words.
 fn in_line(before: usize) -> String {
