@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, Endpoint, EngineHealth, Method, Subject, Username};
+use crate::{Effect, Endpoint, EngineHealth, Method, OperationKind, Subject, Username};
 
 /// Something in the engine, or on this host, that no record owns; or a record that nothing is
 /// behind.
@@ -174,6 +174,7 @@ impl Endpoint for AdoptContainers {
     const METHOD: Method = Method::POST;
     const PATH: &'static str = "/v1/admin/adopt";
     const EFFECT: Effect = Effect::Write;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::Adopt);
     type Answer = Adopted;
 }
 
@@ -198,5 +199,6 @@ impl Endpoint for PurgeUnclaimed {
     const METHOD: Method = Method::DELETE;
     const PATH: &'static str = "/v1/admin/unclaimed/{instance}";
     const EFFECT: Effect = Effect::Destroy;
+    const OPERATION: Option<OperationKind> = Some(OperationKind::PurgeUnclaimed);
     type Answer = UnclaimedPurged;
 }

@@ -147,11 +147,15 @@ pub enum OperationKind {
     PrepareImage,
     /// Deletes one.
     DeleteImage,
+    /// Takes unclaimed containers into the store.
+    Adopt,
+    /// Removes an unclaimed container for good.
+    PurgeUnclaimed,
 }
 
 impl OperationKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Create,
         Self::Delete,
         Self::Undelete,
@@ -162,6 +166,8 @@ impl OperationKind {
         Self::RemoveSshKey,
         Self::PrepareImage,
         Self::DeleteImage,
+        Self::Adopt,
+        Self::PurgeUnclaimed,
     ];
 
     /// Its name on the wire.
@@ -177,6 +183,8 @@ impl OperationKind {
             Self::RemoveSshKey => "remove_ssh_key",
             Self::PrepareImage => "prepare_image",
             Self::DeleteImage => "delete_image",
+            Self::Adopt => "adopt",
+            Self::PurgeUnclaimed => "purge_unclaimed",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     net::Ipv4Addr,
     sync::Arc,
+    time::Duration,
 };
 
 use containarium_contract::{
@@ -13,13 +14,18 @@ use containarium_contract::{
 use containarium_incus::Instance;
 
 use crate::{
-    Containarium, Error, Principal, Record, Role, StoreError, clock,
+    Asked, Begun, Containarium, Error, Principal, Record, Role, StoreError, clock,
     engine::{self, Tags, tags},
+    operations::{Plan, Run},
+    step::Step,
     store::Phase,
+    work::Work,
 };
 
 /// Containers that are adopted in one transaction.
 const AT_ONCE: usize = 256;
+/// How long either may take, engine away and all.
+const WITHIN: Duration = Duration::from_secs(10 * 60);
 
 impl Containarium {
     /// Finished containers of this installation that the store does not know.
@@ -37,80 +43,67 @@ impl Containarium {
     }
 
     /// Takes unclaimed containers into the store, as their tags say they were.
-    pub async fn adopt(&self, who: &Principal, ask: AdoptContainers) -> Result<Adopted, Error> {
-        admin(who)?;
-        let AdoptContainers { instances, all } = ask;
-        if instances.is_empty() != all {
-            return Err(Error::AdoptWhat);
-        }
-        let found = self.find_unclaimed().await?;
-        let known: HashSet<&str> = found.iter().map(|one| one.instance.as_str()).collect();
-        if let Some(missing) = instances.iter().find(|name| !known.contains(name.as_str())) {
-            return Err(Error::NotUnclaimed(missing.to_string()));
-        }
-        let wanted: HashSet<&str> = instances.iter().map(InstanceName::as_str).collect();
-        let mut held = Held::of(self.inner.store.all_containers());
-        let (mut adopted, mut refused, mut free) = (Vec::new(), Vec::new(), Vec::new());
-        for one in &found {
-            if !all && !wanted.contains(one.instance.as_str()) {
-                continue;
+    pub async fn adopt(
+        &self,
+        asked: impl Into<Asked>,
+        request: AdoptContainers,
+    ) -> Result<Adopted, Error> {
+        self.done(self.begin_adopt(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_adopt(
+        &self,
+        asked: Asked,
+        request: AdoptContainers,
+    ) -> Result<Begun<AdoptContainers>, Error> {
+        admin(&asked.who)?;
+        let judged = async {
+            let AdoptContainers { instances, all } = request.clone();
+            if instances.is_empty() != all {
+                return Err(Error::AdoptWhat);
             }
-            match held.claim(one) {
-                Ok(record) => free.push(record),
-                Err(obstacle) => refused.push(one.described(Some(obstacle))),
+            if !all {
+                let found = self.find_unclaimed().await?;
+                known(&found, &instances)?;
             }
-        }
-        for some in free.chunks(AT_ONCE) {
-            for (record, taken) in self.take_in(some).await? {
-                match taken {
-                    None => {
-                        let username = &record.username;
-                        tracing::info!(%username, instance = record.instance(), "adopted");
-                        self.follow_up(&record);
-                        adopted.push(username.clone());
-                    }
-                    Some(why) => {
-                        let one = found.iter().find(|one| one.instance == record.instance());
-                        let why = Some(format!("somebody has what it needs: {why}"));
-                        refused.extend(one.map(|one| one.described(why)));
-                    }
-                }
-            }
-        }
-        adopted.sort();
-        let message = match (adopted.len(), refused.len()) {
-            (0, 0) => "There is nothing to adopt.".to_owned(),
-            (some, 0) => format!("{some} adopted."),
-            (some, others) => format!("{some} adopted, {others} not: each says why."),
+            let target = match &instances[..] {
+                [one] => one.to_string(),
+                _ => "unclaimed".to_owned(),
+            };
+            Ok(plan(target, Work::Adopt { instances, all }))
         };
-        self.disagree();
-        Ok(Adopted {
-            adopted,
-            refused,
-            message,
-        })
+        self.begin(asked, &request, judged).await
     }
 
     /// Removes an unclaimed container for good.
     pub async fn purge_unclaimed(
         &self,
-        who: &Principal,
-        ask: PurgeUnclaimed,
+        asked: impl Into<Asked>,
+        request: PurgeUnclaimed,
     ) -> Result<UnclaimedPurged, Error> {
-        admin(who)?;
-        let name = String::from(ask.instance);
-        let this = self.clone();
-        self.to_the_end(async move {
-            let found = this.find_unclaimed().await?;
-            if !found.iter().any(|one| one.instance == name) {
-                return Err(Error::NotUnclaimed(name));
-            }
-            this.inner.engine.remove(&name).await?;
-            this.inner.inventory.remove(&name);
-            let message = format!("{name} and everything in it is removed for good.");
-            Ok(UnclaimedPurged { message })
-        })
-        .await
+        self.done(self.begin_purge_unclaimed(asked.into(), request).await?)
+            .await
+    }
+
+    /// Begins to.
+    pub async fn begin_purge_unclaimed(
+        &self,
+        asked: Asked,
+        request: PurgeUnclaimed,
+    ) -> Result<Begun<PurgeUnclaimed>, Error> {
+        admin(&asked.who)?;
+        let judged = async {
+            let instance = request.instance.clone();
+            let found = self.find_unclaimed().await?;
+            known(&found, std::slice::from_ref(&instance))?;
+            Ok(plan(
+                instance.to_string(),
+                Work::PurgeUnclaimed { instance },
+            ))
+        };
+        self.begin(asked, &request, judged).await
     }
 
     /// They carry our tags, were there for their users once or run, and no row knows them.
@@ -146,6 +139,111 @@ impl Containarium {
                 .collect()
         });
         written.await
+    }
+}
+
+/// An adoption, from wherever an earlier daemon left it.
+pub(crate) async fn run_adopt(
+    run: &mut Run,
+    instances: Vec<InstanceName>,
+    all: bool,
+) -> Result<(), Error> {
+    run.begin(Step::Restore)?;
+    let core = run.core.clone();
+    let found = core.find_unclaimed().await?;
+    let is_wanted = |one: &&Found| all || instances.iter().any(|name| name.as_str() == one.instance);
+    let mut held = Held::of(core.inner.store.all_containers());
+    let (mut adopted, mut refused, mut free) = (Vec::new(), Vec::new(), Vec::new());
+    for one in found.iter().filter(is_wanted) {
+        match held.claim(one) {
+            Ok(record) => free.push(record),
+            Err(obstacle) => refused.push(one.described(Some(obstacle))),
+        }
+    }
+    // Those of the named ones that an earlier daemon took in.
+    for name in &instances {
+        let id = name.as_str().strip_prefix("c-").unwrap_or_default();
+        if let Some(record) = core.inner.store.container_by_id(id) {
+            adopted.push(record.username.clone());
+        }
+    }
+    for some in free.chunks(AT_ONCE) {
+        for (record, taken) in core.take_in(some).await? {
+            match taken {
+                None => {
+                    let username = &record.username;
+                    tracing::info!(%username, instance = record.instance(), "adopted");
+                    core.follow_up(&record);
+                    adopted.push(username.clone());
+                }
+                Some(why) => {
+                    let one = found.iter().find(|one| one.instance == record.instance());
+                    let why = Some(format!("somebody has what it needs: {why}"));
+                    refused.extend(one.map(|one| one.described(why)));
+                }
+            }
+        }
+    }
+    run.passed(Step::Restore);
+    run.begin_anyway(Step::Commit);
+    adopted.sort();
+    let message = match (adopted.len(), refused.len()) {
+        (0, 0) => "There is nothing to adopt.".to_owned(),
+        (some, 0) => format!("{some} adopted."),
+        (some, others) => format!("{some} adopted, {others} not: each says why."),
+    };
+    let answer = Adopted {
+        adopted,
+        refused,
+        message,
+    };
+    run.succeed(&answer, |_| Ok(())).await?;
+    core.disagree();
+    Ok(())
+}
+
+/// A purge of an unclaimed container, from wherever an earlier daemon left it.
+pub(crate) async fn run_purge_unclaimed(
+    run: &mut Run,
+    instance: InstanceName,
+) -> Result<(), Error> {
+    run.begin(Step::Remove)?;
+    let core = run.core.clone();
+    let name = String::from(instance);
+    run.settled(&name).await?;
+    let found = core.find_unclaimed().await?;
+    if found.iter().any(|one| one.instance == name) {
+        run.no_way_back();
+        let removed = run.insist_on(&name, || core.inner.engine.remove(&name));
+        removed.await??;
+        core.inner.inventory.remove(&name);
+    } else if !run.is_resumed() {
+        // Adopted, while this waited for its turn.
+        return Err(Error::NotUnclaimed(name));
+    }
+    run.passed(Step::Remove);
+    run.begin_anyway(Step::Commit);
+    let message = format!("{name} and everything in it is removed for good.");
+    run.succeed(&UnclaimedPurged { message }, |_| Ok(())).await
+}
+
+fn plan(target: String, work: Work) -> Plan {
+    Plan {
+        target,
+        container: None,
+        owner: None,
+        work,
+        within: WITHIN,
+        reserve: None,
+    }
+}
+
+/// Refuses a name that nothing unclaimed has.
+fn known(found: &[Found], names: &[InstanceName]) -> Result<(), Error> {
+    let known: HashSet<&str> = found.iter().map(|one| one.instance.as_str()).collect();
+    match names.iter().find(|name| !known.contains(name.as_str())) {
+        Some(missing) => Err(Error::NotUnclaimed(missing.to_string())),
+        None => Ok(()),
     }
 }
 

@@ -315,7 +315,9 @@ pub(crate) async fn run(run: &mut Run, notes: Vec<String>) -> Result<(), Error> 
 async fn was_ready(run: &Run, record: &Record) -> Result<bool, Error> {
     let core = &run.core.inner;
     tokio::select! {
+        biased;
         () = core.inventory.listed() => {}
+        () = run.over() => run.check()?,
         () = core.closing.cancelled() => return Err(Error::Suspended(run.op().id.clone())),
     }
     let tags = core.inventory.tags(&record.instance());

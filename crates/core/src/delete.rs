@@ -54,27 +54,6 @@ impl Containarium {
 
 /// A delete, from wherever an earlier daemon left it.
 pub(crate) async fn run(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
-    let failed = match delete(run, force, keep).await {
-        Ok(()) => return Ok(()),
-        Err(suspended @ Error::Suspended(_)) => return Err(suspended),
-        Err(failed) => failed,
-    };
-    let record = run.record();
-    // Where its removal was begun it goes on; else it is what it was, but for having been stopped.
-    if let Some(record) = record.filter(|record| record.phase == Phase::Deleting)
-        && !run.is_begun(Step::Remove)
-    {
-        let now = clock::now();
-        let id = record.id.clone();
-        let noted = run.fail_with(&failed, move |tx| tx.set_phase(&id, Phase::Ready, now));
-        if let Err(e) = noted.await {
-            tracing::error!(error = %e, "a failed delete is not noted");
-        }
-    }
-    Err(failed)
-}
-
-async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
     let core = run.core.clone();
     let engine = &core.inner.engine;
     let Some(record) = run.record() else {
@@ -104,6 +83,7 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
     } else {
         run.begin_anyway(Step::Stop);
     }
+    run.no_way_back();
     let ending = core.inner.tunnels.ending(&record);
     if !run.is_done(Step::Stop) {
         run.settled(&instance).await?;
@@ -167,6 +147,31 @@ async fn delete(run: &mut Run, force: bool, keep: u64) -> Result<(), Error> {
     .await
 }
 
+/// A delete that failed: where its removal was begun it goes on; else the container is what it was, but
+/// for having been stopped.
+pub(crate) async fn put_back(run: &mut Run, failed: &Error) {
+    let record = run.record();
+    let Some(record) = record.filter(|record| record.phase == Phase::Deleting) else {
+        return;
+    };
+    if matches!(failed, Error::Suspended(_)) || run.is_begun(Step::Remove) {
+        return;
+    }
+    let (id, now) = (record.id.clone(), clock::now());
+    let stopped = run.is_done(Step::Stop);
+    let noted = run.fail_with(failed, move |tx| {
+        tx.set_phase(&id, Phase::Ready, now)?;
+        // Why it stopped is noted.
+        if stopped {
+            tx.set_running(&id, false)?;
+        }
+        Ok(())
+    });
+    if let Err(e) = noted.await {
+        tracing::error!(error = %e, "a failed delete is not noted");
+    }
+}
+
 /// Removes its instance for good.
 pub(crate) async fn remove(
     run: &mut Run,
@@ -176,9 +181,9 @@ pub(crate) async fn remove(
     let core = run.core.clone();
     let instance = record.instance();
     run.settled(&instance).await?;
-    let removed = removed(run, what, record, Step::Remove).await;
+    removed(run, what, record, Step::Remove).await?;
     core.inner.inventory.remove(&instance);
-    removed
+    Ok(())
 }
 
 /// Removes an instance as often as it takes: one that was half made when Incus ended may still be

@@ -33,6 +33,8 @@ pub(crate) use tags::Tags;
 const MAKE: Duration = Duration::from_secs(60);
 /// How long Incus may take to kill or delete one.
 const REMOVE: Duration = Duration::from_secs(60);
+/// How long a command in an instance is waited for, ours or somebody's: it may well not end.
+const COMMAND: Duration = Duration::from_secs(10);
 /// Lines of a console that are shown as evidence.
 const EVIDENCE: usize = 12;
 /// Processes and threads one container may have, so that a fork bomb stays inside it. A quarter
@@ -288,12 +290,16 @@ impl Engine {
     /// Waits for what Incus is still doing to an instance, whoever asked for it.
     pub(crate) async fn settle(&self, instance: &str) -> Result<(), Error> {
         for operation in self.incus.operations().await? {
-            if operation.instances().any(|name| name == instance) {
-                // How it ended is seen by looking at the instance.
-                match self.incus.wait(&operation, MAKE).await {
-                    Err(away) if crate::operations::away(&away) => return Err(away),
-                    Ok(_) | Err(_) => {}
-                }
+            if !operation.instances().any(|name| name == instance) || operation.is_session() {
+                continue;
+            }
+            let command = operation.is_command();
+            let patience = if command { COMMAND } else { MAKE };
+            // How it ended is seen by looking at the instance.
+            match self.incus.wait(&operation, patience).await {
+                Err(Error::Timeout { .. }) if command => {}
+                Err(away) if crate::operations::away(&away) => return Err(away),
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(())

@@ -200,6 +200,15 @@ pub enum Error {
     /// Somebody cancelled it.
     #[error("it was cancelled, and what was begun is undone")]
     Cancelled,
+    /// It was cancelled when a container had been asked to shut down.
+    #[error(
+        "the stop was cancelled; {} had been asked to shut down before, and may still do so",
+        .0.container_name()
+    )]
+    AskedToStop(Username),
+    /// It was taken up again and again.
+    #[error("it was begun {0} times, and each time the daemon ended in the middle: it is given up")]
+    GivenUp(u32),
     /// Its deadline has passed.
     #[error("its deadline has passed")]
     Overdue,

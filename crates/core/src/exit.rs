@@ -47,7 +47,8 @@ impl Containarium {
             return;
         }
         // One that somebody stopped has nothing wrong with it.
-        let young = witness.requestor.is_none() && self.started_within(&record, began);
+        let by_itself = witness.requestor.is_none() && self.inner.inventory.stop_asked(&instance).is_none();
+        let young = by_itself && self.started_within(&record, began);
         let exit = self.how_it_ended(&record, witness).await;
         let detail = exit.detail.clone();
         let fault = young.then(|| format!("{detail}, within {} s of its start", TRIAL.as_secs()));
@@ -67,6 +68,14 @@ impl Containarium {
     pub(crate) async fn how_it_ended(&self, record: &Record, witness: Witness) -> Exit {
         let instance = record.instance();
         let name = record.username.container_name();
+        if let Some(asked) = self.inner.inventory.stop_asked(&instance)
+            && witness.requestor.is_none()
+        {
+            return Exit {
+                at: clock::rfc3339(clock::now_ms()),
+                ..asked
+            };
+        }
         let console = self.inner.engine.evidence(&instance).await;
         let began = self.inner.engine.last_start(&instance).await;
         let killed = match began.and_then(|began| began.elapsed().ok()) {

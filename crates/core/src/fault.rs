@@ -89,6 +89,8 @@ fn sentence(error: &Error) -> String {
         | Error::Stopping
         | Error::Suspended(_)
         | Error::Cancelled
+        | Error::AskedToStop(_)
+        | Error::GivenUp(_)
         | Error::Overdue
         | Error::NoOperation(_)
         | Error::OverAlready { .. }
@@ -160,7 +162,8 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
             Some(Hint::GetOperation(id.clone())),
         ),
         Error::Cancelled => (Reason::Cancelled, None),
-        Error::Overdue => (Reason::DeadlineExceeded, None),
+        Error::AskedToStop(username) => (Reason::Cancelled, Some(Hint::Get(username.clone()))),
+        Error::Overdue | Error::GivenUp(_) => (Reason::DeadlineExceeded, None),
         Error::NoOperation(_) => (Reason::NotFound, Some(Hint::ListOperations)),
         Error::OverAlready { id, .. } => (
             Reason::AlreadyFinished,

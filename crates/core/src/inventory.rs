@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use containarium_contract::{EngineHealth, State};
+use containarium_contract::{EngineHealth, Exit, State};
 use containarium_incus::Heard;
 use tokio::{sync::watch, time::Instant};
 
@@ -19,6 +19,9 @@ use crate::engine::{Listed, Tags};
 
 /// The engine gives a sign of life every 10 s at the least.
 const QUIET: Duration = Duration::from_secs(12);
+
+/// How long after it was asked to shut down an instance still does so for that reason.
+const HEEDED: Duration = Duration::from_secs(15 * 60);
 
 /// Whether a login works, of an instance that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub(crate) struct Seen {
     pid: Option<u64>,
     /// Whether somebody is trying if a login works after all.
     doubted: bool,
+    /// Who asked it to shut down and when, if it may still do so.
+    stop_asked: Option<(Exit, Instant)>,
     /// When this was seen.
     at: Instant,
     /// When we last changed its tags, if we did.
@@ -61,6 +66,7 @@ impl Seen {
             started: String::new(),
             pid: None,
             doubted: false,
+            stop_asked: None,
             at,
             tagged: None,
             tags: Tags::default(),
@@ -81,6 +87,7 @@ impl Seen {
         self.up_since = Some(now);
         self.started = String::new();
         self.pid = None;
+        self.stop_asked = None;
     }
 }
 
@@ -252,6 +259,7 @@ impl Inventory {
                         started,
                         pid: same.and_then(|old| old.pid),
                         doubted: old.as_ref().is_some_and(|old| old.doubted),
+                        stop_asked: old.and_then(|old| old.stop_asked).filter(|_| !began),
                         at: asked,
                         tagged,
                         tags,
@@ -322,6 +330,22 @@ impl Inventory {
         if let Some(known) = seen.by_name.get_mut(instance) {
             known.doubted = false;
         }
+    }
+
+    /// An instance was asked to shut down, and how it has stopped once it does; forgotten when it is
+    /// started.
+    pub(crate) fn asked_to_stop(&self, instance: &str, exit: Exit) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = seen.by_name.get_mut(instance) {
+            known.stop_asked = Some((exit, Instant::now()));
+        }
+    }
+
+    /// How an instance has stopped that had been asked to, a while ago at the most.
+    pub(crate) fn stop_asked(&self, instance: &str) -> Option<Exit> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let (exit, at) = seen.by_name.get(instance)?.stop_asked.as_ref()?;
+        (at.elapsed() < HEEDED).then(|| exit.clone())
     }
 
     /// Its init on this host, where it is known.

@@ -250,7 +250,10 @@ impl Containarium {
     /// The same for one that was found in the store without a task. Since it was read there it may
     /// have ended, so it is looked at again once no other task can have it.
     pub(crate) fn resume(&self, op: Op) {
-        self.give_task(op, true);
+        // A daemon that is stopping has just put it down, for the next.
+        if !self.inner.bench.closing.is_cancelled() {
+            self.give_task(op, true);
+        }
     }
 
     fn give_task(&self, op: Op, found: bool) {
@@ -340,7 +343,7 @@ impl Containarium {
                 return Ok(found);
             }
             // Whoever wrote it down has just not come to give it a task yet.
-            if again && !self.inner.closing.is_cancelled() {
+            if again {
                 self.resume(found);
             }
         }

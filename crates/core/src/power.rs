@@ -95,6 +95,9 @@ impl Containarium {
             let thawed = run.insist_on(&instance, || engine.thaw(&instance)).await?;
             thawed.map_err(|e| self.not_stopped(record, e))?;
         }
+        // Whenever it does: by itself it does not.
+        let exit = requested(run, record, "stopped");
+        self.inner.inventory.asked_to_stop(&instance, exit);
         let first = timeout.min(FIRST_TRY);
         for within in [first, timeout.saturating_sub(first)] {
             if within.is_zero() {
@@ -107,6 +110,9 @@ impl Containarium {
             let state = run.insist(|| engine.state(&instance)).await??;
             if state == Some(State::Stopped) {
                 return Ok(());
+            }
+            if run.is_cancelled() {
+                return Err(Error::AskedToStop(record.username.clone()));
             }
             run.check()?;
         }
@@ -186,9 +192,15 @@ pub(crate) async fn bring_up(
         tracing::debug!(%error, "room is not taken back yet");
     }
     let mut grown = String::new();
-    let mut started = match run.insist(|| engine.state(&instance)).await?? {
-        Some(State::Running) => Ok(()),
-        Some(State::Frozen) => run.insist_on(&instance, || engine.thaw(&instance)).await?,
+    let was = run.insist(|| engine.state(&instance)).await??;
+    let (mut started, way_back) = match was {
+        // Its store knows whether it was an earlier daemon that started it for this.
+        Some(State::Running) if run.is_resumed() && !record.running => (Ok(()), WayBack::Stop),
+        Some(State::Running) => (Ok(()), WayBack::None),
+        Some(State::Frozen) => {
+            let thawed = run.insist_on(&instance, || engine.thaw(&instance)).await?;
+            (thawed, WayBack::Freeze)
+        }
         None => return Err(Error::Lost(record.username.clone())),
         Some(
             State::Creating
@@ -199,8 +211,8 @@ pub(crate) async fn bring_up(
             | State::Deleting
             | State::Deleted,
         ) => {
-            run.insist_on(&instance, || engine.start_or_running(&instance))
-                .await?
+            let started = run.insist_on(&instance, || engine.start_or_running(&instance));
+            (started.await?, WayBack::Stop)
         }
     };
     if started
@@ -211,6 +223,8 @@ pub(crate) async fn bring_up(
         grown = room::made(run, record).await?;
         started = run.insist(|| engine.start_or_running(&instance)).await?;
     }
+    // It is the engine that starts so many at a time; one that does not come up holds up nobody.
+    drop(turn);
     if let Err(e) = started {
         let evidence = engine.evidence(&instance).await;
         return Err(core.failed_in(what, record, Step::Start, e, evidence));
@@ -218,10 +232,8 @@ pub(crate) async fn bring_up(
     core.inner.inventory.set(&instance, State::Running);
     run.done(Step::Start, |_| Ok(())).await?;
     run.begin_anyway(Step::Boot);
-    let booted = core.boot(run, what, record).await;
-    drop(turn);
-    if let Err(error) = booted {
-        return Err(not_up(run, record, error).await);
+    if let Err(error) = core.boot(run, what, record).await {
+        return Err(not_up(run, record, way_back, error).await);
     }
     core.inner.inventory.set_login(&instance, Login::Works);
     run.passed(Step::Boot);
@@ -229,17 +241,37 @@ pub(crate) async fn bring_up(
     Ok(grown)
 }
 
-/// What is so where a container was started and is not up: one that nobody wants any more is
-/// stopped again, one that died is in error.
-async fn not_up(run: &mut Run, record: &Record, error: Error) -> Error {
+/// What a start that is cancelled takes back: what it did itself, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WayBack {
+    /// It ran before.
+    None,
+    Freeze,
+    Stop,
+}
+
+impl WayBack {
+    async fn go(self, core: &Containarium, instance: &str) -> Result<(), containarium_incus::Error> {
+        let engine = &core.inner.engine;
+        let state = match self {
+            Self::None => return Ok(()),
+            Self::Freeze => engine.freeze(instance).await.map(|()| State::Frozen),
+            Self::Stop => engine.kill(instance).await.map(|()| State::Stopped),
+        };
+        core.inner.inventory.set(instance, state?);
+        Ok(())
+    }
+}
+
+/// What is so where a container was started and is not up: one that nobody wants any more is what it
+/// was before, one that died is in error.
+async fn not_up(run: &mut Run, record: &Record, way_back: WayBack, error: Error) -> Error {
     let core = run.core.clone();
     let instance = record.instance();
     match &error {
         Error::Cancelled => {
-            if let Err(e) = core.inner.engine.kill(&instance).await {
+            if let Err(e) = way_back.go(&core, &instance).await {
                 tracing::warn!(error = %e, "a start that was cancelled is not undone");
-            } else {
-                core.inner.inventory.set(&instance, State::Stopped);
             }
         }
         Error::Step { why, .. } => {

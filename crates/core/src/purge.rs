@@ -13,6 +13,7 @@ pub(crate) async fn run(run: &mut Run) -> Result<(), Error> {
         Some(record) if record.phase != Phase::Deleted => return Err(Error::Cancelled),
         Some(record) => {
             run.begin(Step::Remove)?;
+            run.no_way_back();
             remove(run, "purge", record).await?;
             run.passed(Step::Remove);
         }

@@ -37,9 +37,8 @@ impl Containarium {
                 })
             };
         let matching: Vec<(Arc<Record>, Option<State>)> = self
-            .sought(request.state)
+            .sought(who, request.state)
             .into_iter()
-            .filter(|r| decide(who, Effect::Read, &r.owner) == Decision::Allow)
             .filter(|r| request.owner.as_ref().is_none_or(|owner| r.owner == *owner))
             .filter(|r| labelled(r))
             .map(|r| {
@@ -73,14 +72,19 @@ impl Containarium {
         })
     }
 
-    /// Those that hold their name; or the deleted ones, where those are sought, each name's last.
-    fn sought(&self, state: Option<State>) -> Vec<Arc<Record>> {
+    /// Those that hold their name; or the deleted ones, where those are sought, of each name the last that
+    /// `who` may see.
+    fn sought(&self, who: &Principal, state: Option<State>) -> Vec<Arc<Record>> {
+        let allowed =
+            |record: &Arc<Record>| decide(who, Effect::Read, &record.owner) == Decision::Allow;
         if state != Some(State::Deleted) {
-            return self.inner.store.containers();
+            let mut all = self.inner.store.containers();
+            all.retain(allowed);
+            return all;
         }
         let mut deleted: BTreeMap<Username, Arc<Record>> = BTreeMap::new();
         for record in self.inner.store.all_containers() {
-            if record.phase != Phase::Deleted {
+            if record.phase != Phase::Deleted || !allowed(&record) {
                 continue;
             }
             let known = deleted.get(&record.username);

@@ -21,7 +21,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Between a pass in which something failed and the next, at first and at the most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 /// How long one waits for its turn on a container, before it is left to the next pass.
-const TURN: Duration = Duration::from_secs(1);
+pub(crate) const TURN: Duration = Duration::from_secs(1);
 /// How long a removal that nobody waits for may take.
 const WITHIN: Duration = Duration::from_secs(3600);
 
@@ -104,9 +104,7 @@ impl Containarium {
             Act::Resume(id) => {
                 // The rest waits until it is known what it is about.
                 self.disagree();
-                let found = self.inner.store.operation(id.clone()).await?;
-                // A daemon that is stopping has just put it down, for the next.
-                if let Some(op) = found.filter(|_| !self.inner.closing.is_cancelled()) {
+                if let Some(op) = self.inner.store.operation(id.clone()).await? {
                     self.resume(op);
                 }
                 Ok(())

@@ -3,8 +3,11 @@
 //! little, which is said, and taken back when it is not needed any more.
 
 use containarium_contract::ByteSize;
+use tokio::time::timeout;
 
-use crate::{Containarium, Error, Record, engine::Tags, operations::Run, store::Phase};
+use crate::{
+    Containarium, Error, Record, engine::Tags, operations::Run, reconcile::TURN, store::Phase,
+};
 
 /// What a full disk grows by for a start.
 const ROOM: u64 = 64 << 20;
@@ -25,12 +28,13 @@ pub(crate) async fn made(run: &mut Run, record: &Record) -> Result<String, Error
         .insist(|| engine.disk(&instance))
         .await??
         .unwrap_or(quota);
-    let grown = size + ROOM;
+    // It may have been made smaller past us.
+    let grown = size.max(quota) + ROOM;
     if grown > quota + MOST {
         return Err(Error::DiskFull {
             username: record.username.clone(),
             disk: disk.clone(),
-            more: ByteSize::from_bytes(size - quota),
+            more: ByteSize::from_bytes(size.saturating_sub(quota)),
         });
     }
     // What Incus tells of its use leaves out what it shares with its image, and the quota counts that.
@@ -78,7 +82,11 @@ impl Containarium {
             if record.phase != Phase::Ready || !grown || self.inner.operations.is_busy(&record.id) {
                 continue;
             }
-            let _claim = self.inner.claims.claim(record.username.as_str()).await;
+            // Whoever has just begun something with it may have it for long.
+            let claim = self.inner.claims.claim(record.username.as_str());
+            let Ok(_claim) = timeout(TURN, claim).await else {
+                continue;
+            };
             if let Err(error) = self.take_back_room(&record).await {
                 tracing::warn!(username = %record.username, %error, "room is not taken back yet");
             }

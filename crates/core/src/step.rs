@@ -23,7 +23,7 @@ pub enum Step {
     Keep,
     /// The instance, or image, is removed.
     Remove,
-    /// The deleted container has its name again.
+    /// The deleted, or unclaimed, containers have their names again.
     Restore,
     /// Keys are written into the container.
     Write,
@@ -80,11 +80,14 @@ impl Step {
             ],
             OperationKind::Delete => &[Self::Stop, Self::Keep, Self::Remove, Self::Commit],
             OperationKind::Undelete => &[Self::Restore, Self::Start, Self::Boot, Self::Commit],
-            OperationKind::Purge | OperationKind::DeleteImage => &[Self::Remove, Self::Commit],
+            OperationKind::Purge | OperationKind::DeleteImage | OperationKind::PurgeUnclaimed => {
+                &[Self::Remove, Self::Commit]
+            }
             OperationKind::Start => &[Self::Start, Self::Boot, Self::Commit],
             OperationKind::Stop => &[Self::Stop, Self::Commit],
             OperationKind::AddSshKey | OperationKind::RemoveSshKey => &[Self::Write, Self::Commit],
             OperationKind::PrepareImage => &[Self::Prepare, Self::Commit],
+            OperationKind::Adopt => &[Self::Restore, Self::Commit],
         }
     }
 }

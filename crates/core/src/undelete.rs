@@ -70,6 +70,7 @@ impl Containarium {
 pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
     let core = run.core.clone();
     let record = run.record().ok_or_else(|| nothing_deleted(run))?;
+    let until = record.kept_until;
     if record.phase == Phase::Deleted {
         run.begin(Step::Restore)?;
         let (id, now) = (record.id.clone(), clock::now());
@@ -85,12 +86,25 @@ pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
         }
     }
     let record = run.known_record()?;
+    match come_back(run, &record, start).await {
+        Err(Error::Cancelled) => {
+            let until = until.unwrap_or_else(|| clock::now() + core.retention());
+            put_away(run, &record, start, until).await?;
+            Err(Error::Cancelled)
+        }
+        other => other,
+    }
+}
+
+/// What is done once it has its name again.
+async fn come_back(run: &mut Run, record: &Arc<Record>, start: bool) -> Result<(), Error> {
+    let core = run.core.clone();
     let instance = record.instance();
-    let marked = run.insist_on(&instance, || core.mark(&record)).await?;
-    marked.map_err(|e| core.failed_in("undelete", &record, Step::Restore, e, String::new()))?;
+    let marked = run.insist_on(&instance, || core.mark(record)).await?;
+    marked.map_err(|e| core.failed_in("undelete", record, Step::Restore, e, String::new()))?;
     let name = record.username.container_name();
     let (state, message) = if start {
-        let grown = crate::power::bring_up(run, "undelete", &record).await?;
+        let grown = crate::power::bring_up(run, "undelete", record).await?;
         (
             State::Running,
             format!("{name} is back, and running as it was.{grown}"),
@@ -102,10 +116,29 @@ pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
         )
     };
     run.begin_anyway(Step::Commit);
-    let answer = core.changed(&record, state, message);
+    let answer = core.changed(record, state, message);
+    let record = Arc::clone(record);
     run.succeed(&answer, move |tx| {
         tx.set_running(&record.id, start)?;
         tx.tell_state(&record, state, None)
+    })
+    .await
+}
+
+/// Somebody cancelled it: it is deleted again, as it was.
+async fn put_away(run: &mut Run, record: &Record, ran: bool, until: u64) -> Result<(), Error> {
+    let core = run.core.clone();
+    run.no_way_back();
+    let kept = Record {
+        kept_until: Some(until),
+        ..record.clone()
+    };
+    // First what the engine has: with a row alone that says so, it would be taken for brought back.
+    let marked = run.insist_on(&record.instance(), || core.mark(&kept)).await?;
+    marked.map_err(|e| core.failed_in("undelete", record, Step::Restore, e, String::new()))?;
+    run.note(move |tx| {
+        tx.keep(&kept.id, until, clock::now())?;
+        tx.set_running(&kept.id, ran)
     })
     .await
 }

@@ -1,7 +1,9 @@
 //! What an operation is to do, as it is written down before it begins: enough for another daemon
 //! to go on with it.
 
-use containarium_contract::{Fingerprint, ImageRef, OperationKind, ServedFrom, SshPublicKey};
+use containarium_contract::{
+    Fingerprint, ImageRef, InstanceName, OperationKind, ServedFrom, SshPublicKey,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::step::Step;
@@ -49,6 +51,13 @@ pub(crate) enum Work {
     DeleteImage {
         image: ImageRef,
     },
+    Adopt {
+        instances: Vec<InstanceName>,
+        all: bool,
+    },
+    PurgeUnclaimed {
+        instance: InstanceName,
+    },
 }
 
 impl Work {
@@ -64,6 +73,8 @@ impl Work {
             Self::RemoveSshKey { .. } => OperationKind::RemoveSshKey,
             Self::PrepareImage { .. } => OperationKind::PrepareImage,
             Self::DeleteImage { .. } => OperationKind::DeleteImage,
+            Self::Adopt { .. } => OperationKind::Adopt,
+            Self::PurgeUnclaimed { .. } => OperationKind::PurgeUnclaimed,
         }
     }
 
@@ -92,7 +103,9 @@ impl Work {
             | Self::AddSshKey { .. }
             | Self::RemoveSshKey { .. }
             | Self::PrepareImage { .. }
-            | Self::DeleteImage { .. } => &[],
+            | Self::DeleteImage { .. }
+            | Self::Adopt { .. }
+            | Self::PurgeUnclaimed { .. } => &[],
         };
         all.filter(|step| !without.contains(step)).collect()
     }

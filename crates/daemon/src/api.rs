@@ -1,6 +1,6 @@
 //! Serving an endpoint: its request is read from path, query and body, its answer written.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -18,6 +18,7 @@ use containarium_core::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use crate::{
     authenticate::Caller,
@@ -30,6 +31,8 @@ use crate::{
 
 /// The longest body that is read, bytes.
 const LONGEST_BODY: usize = 1 << 20;
+/// How long it may take to come: whoever dribbles holds a connection that others wait for.
+const SLOWEST_BODY: Duration = Duration::from_secs(30);
 
 /// Routes for endpoints, which remembers them.
 pub(crate) struct Api {
@@ -302,14 +305,19 @@ async fn bind<T: DeserializeOwned>(
 
 async fn body(request: Request) -> Result<Map<String, Value>, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-    let bytes: Bytes = to_bytes(request.into_body(), LONGEST_BODY)
-        .await
-        .map_err(|_| {
-            Problem::new(
-                Reason::TooLarge,
-                format!("a body is at most {LONGEST_BODY} bytes long"),
-            )
-        })?;
+    let whole = timeout(SLOWEST_BODY, to_bytes(request.into_body(), LONGEST_BODY)).await;
+    let whole = whole.map_err(|_| {
+        malformed(format!(
+            "the body did not come within {} s",
+            SLOWEST_BODY.as_secs()
+        ))
+    })?;
+    let bytes: Bytes = whole.map_err(|_| {
+        Problem::new(
+            Reason::TooLarge,
+            format!("a body is at most {LONGEST_BODY} bytes long"),
+        )
+    })?;
     if bytes.is_empty() {
         return Ok(Map::new());
     }

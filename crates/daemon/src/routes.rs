@@ -60,6 +60,12 @@ fn api() -> Api {
         .on_change(async |core: Containarium, asked, ask: DeleteImage| {
             core.begin_delete_image(asked, ask).await
         })
+        .on_change(async |core: Containarium, asked, ask: AdoptContainers| {
+            core.begin_adopt(asked, ask).await
+        })
+        .on_change(async |core: Containarium, asked, ask: PurgeUnclaimed| {
+            core.begin_purge_unclaimed(asked, ask).await
+        })
         .on(
             async |core: Containarium, by: Caller, ask: ListContainers| {
                 core.list(&by.principal, ask).await
@@ -103,16 +109,6 @@ fn api() -> Api {
         .on(async |core: Containarium, by: Caller, ask: ListUnclaimed| {
             core.unclaimed(&by.principal, ask).await
         })
-        .on(
-            async |core: Containarium, by: Caller, ask: AdoptContainers| {
-                core.adopt(&by.principal, ask).await
-            },
-        )
-        .on(
-            async |core: Containarium, by: Caller, ask: PurgeUnclaimed| {
-                core.purge_unclaimed(&by.principal, ask).await
-            },
-        )
         .on_events(
             async |core: Containarium, by: Caller, ask: ListenEvents, after| {
                 core.listen_events(&by.principal, ask, after).await

@@ -68,6 +68,17 @@ impl Operation {
         })
     }
 
+    /// Whether it is somebody's session in an instance (a shell, a console, a stream of a file), which ends
+    /// when he goes.
+    pub fn is_session(&self) -> bool {
+        self.class == "websocket"
+    }
+
+    /// Whether it is a command in an instance, which changes nothing of the instance itself.
+    pub fn is_command(&self) -> bool {
+        self.description == "Executing command"
+    }
+
     fn into_result(self) -> Result<Self> {
         if self.status_code.is_success() {
             Ok(self)

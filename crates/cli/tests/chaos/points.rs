@@ -26,7 +26,7 @@ async fn all_of(kind: &str, subnet: u8) {
 }
 
 /// The kinds that the tests below kill.
-const KILLED: [&str; 10] = [
+const KILLED: [&str; 12] = [
     "create",
     "delete",
     "undelete",
@@ -37,6 +37,8 @@ const KILLED: [&str; 10] = [
     "remove_ssh_key",
     "prepare_image",
     "delete_image",
+    "adopt",
+    "purge_unclaimed",
 ];
 
 #[test]
@@ -94,4 +96,14 @@ async fn an_image_is_prepared_once_wherever_the_daemon_dies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_deleted_wherever_the_daemon_dies() {
     all_of("delete_image", 139).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_adopted_is_there_once_wherever_the_daemon_dies() {
+    all_of("adopt", 149).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unclaimed_one_is_purged_wherever_the_daemon_dies() {
+    all_of("purge_unclaimed", 148).await;
 }

@@ -16,7 +16,7 @@ use crate::{
     fault::Fault,
     starts::{Next, Starts, Turn},
     step::{Moment, Step, passing},
-    store::{Op, Record, StepRecord, Tx},
+    store::{Op, Record, Tx},
     work::Work,
 };
 
@@ -60,11 +60,13 @@ impl Run {
     /// succeeded.
     pub(super) async fn see_through(mut self) -> bool {
         let core = self.core.clone();
+        // One that was begun is not left in the middle: its own steps decide.
+        let fresh = self.op.started_at.is_none();
         let claim = tokio::select! {
             biased;
-            claim = core.inner.claims.claim(&self.op.target) => Ok(claim),
-            () = self.cancel.cancelled() => Err(Error::Cancelled),
-            () = sleep_until(self.end) => Err(Error::Overdue),
+            claim = core.inner.claims.claim(self.op.turn()) => Ok(claim),
+            () = self.cancel.cancelled(), if fresh => Err(Error::Cancelled),
+            () = sleep_until(self.end), if fresh => Err(Error::Overdue),
             () = core.inner.closing.cancelled() => return true,
         };
         // Held until its end is written down.
@@ -72,10 +74,13 @@ impl Run {
             Ok(claim) => claim,
             Err(error) => return self.conclude(Err(error)).await,
         };
-        let done = match self.taken_up().await {
-            Ok(()) => self.work().await,
-            Err(error) => Err(error),
-        };
+        let mut done = self.taken_up().await;
+        if done.is_ok() {
+            done = self.work().await;
+        }
+        if let (Work::Delete { .. }, Err(failed)) = (&self.op.work, &done) {
+            crate::delete::put_back(&mut self, failed).await;
+        }
         self.conclude(done).await
     }
 
@@ -97,6 +102,10 @@ impl Run {
                 force,
             } => crate::images::run_prepare(self, image, docker, force).await,
             Work::DeleteImage { image } => crate::images::run_delete(self, image).await,
+            Work::Adopt { instances, all } => crate::admin::run_adopt(self, instances, all).await,
+            Work::PurgeUnclaimed { instance } => {
+                crate::admin::run_purge_unclaimed(self, instance).await
+            }
         }
     }
 
@@ -111,7 +120,7 @@ impl Run {
         }
         self.op.started_at.get_or_insert_with(clock::now_ms);
         if self.op.attempt > ATTEMPTS {
-            return Err(Error::Overdue);
+            return Err(Error::GivenUp(ATTEMPTS));
         }
         self.write(|_| Ok(())).await
     }
@@ -279,32 +288,32 @@ impl Run {
         self.show();
     }
 
-    /// What it was doing is over.
-    fn unsay(&mut self, step: Step) {
-        let said = |known: &&mut StepRecord| known.step == step && known.doing.is_some();
-        if let Some(known) = self.op.steps.iter_mut().find(said) {
-            known.doing = None;
-            self.show();
-        }
-    }
-
-    /// Its turn to have the engine start a container; its place in the queue is told meanwhile.
+    /// Its turn to have the engine start a container; its place in the queue is told meanwhile. How long
+    /// others take is no time of its own.
     pub(crate) async fn turn<'s>(
         &mut self,
         starts: &'s Starts,
         step: Step,
     ) -> Result<Turn<'s>, Error> {
+        let begun = Instant::now();
         let mut place = starts.place();
         loop {
             let next = tokio::select! {
                 biased;
                 next = place.next() => next,
                 () = self.cancel.cancelled() => return Err(Error::Cancelled),
-                () = sleep_until(self.end) => return Err(Error::Overdue),
+                () = self.core.inner.closing.cancelled() => {
+                    return Err(Error::Suspended(self.op.id.clone()));
+                }
             };
             match next {
                 Next::Turn(turn) => {
-                    self.unsay(step);
+                    let waited = begun.elapsed();
+                    self.end += waited;
+                    let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+                    self.op.deadline = self.op.deadline.saturating_add(waited);
+                    self.op.waited(step, waited, clock::now_ms());
+                    self.show();
                     return Ok(turn);
                 }
                 Next::Before(before) => {
@@ -363,6 +372,24 @@ impl Run {
             return Err(Error::Overdue);
         }
         Ok(())
+    }
+
+    /// Whether somebody asked to cancel.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// From here on nobody's wish to cancel is heard: what is done cannot be taken back.
+    pub(crate) fn no_way_back(&mut self) {
+        self.cancel = CancellationToken::new();
+    }
+
+    /// When it shall not go on: somebody asks, or its time is over.
+    pub(crate) async fn over(&self) {
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = sleep_until(self.end) => {}
+        }
     }
 
     /// When somebody asks to cancel.

@@ -76,6 +76,8 @@ impl Store {
 
     /// The next events after that number; also whether some after it are gone already.
     pub(crate) async fn events_after(&self, seq: u64) -> Result<(Vec<Occurred>, bool), StoreError> {
+        // A number that SQLite cannot hold lies in the future, too.
+        let seq = seq.min(i64::MAX as u64);
         self.run(move |db| {
             let mut query = db.prepare_cached(
                 "SELECT seq, target, owner, json FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",

@@ -45,6 +45,9 @@ pub(crate) struct StepRecord {
     pub(crate) ended_at: Option<u64>,
     pub(crate) doing: Option<String>,
     pub(crate) progress: Option<u8>,
+    /// How long it waited for its turn before it was started, in milliseconds.
+    #[serde(default)]
+    pub(crate) waited: u64,
 }
 
 impl StepRecord {
@@ -56,6 +59,7 @@ impl StepRecord {
             ended_at: None,
             doing: None,
             progress: None,
+            waited: 0,
         }
     }
 
@@ -69,6 +73,24 @@ impl StepRecord {
 impl Op {
     pub(crate) fn kind(&self) -> OperationKind {
         self.work.kind()
+    }
+
+    /// Those of one name are done one at a time.
+    pub(crate) fn turn(&self) -> &str {
+        match self.kind() {
+            // What is purged is not to be adopted meanwhile. No username has a colon.
+            OperationKind::Adopt | OperationKind::PurgeUnclaimed => "unclaimed:",
+            OperationKind::Create
+            | OperationKind::Delete
+            | OperationKind::Undelete
+            | OperationKind::Purge
+            | OperationKind::Start
+            | OperationKind::Stop
+            | OperationKind::AddSshKey
+            | OperationKind::RemoveSshKey
+            | OperationKind::PrepareImage
+            | OperationKind::DeleteImage => &self.target,
+        }
     }
 
     /// It is to be done in this way; steps that were done, or tried, stay.
@@ -101,6 +123,15 @@ impl Op {
         }
     }
 
+    /// The turn of a step came after that many milliseconds: it begins now.
+    pub(crate) fn waited(&mut self, step: Step, waited: u64, now: u64) {
+        if let Some(known) = self.steps.iter_mut().find(|known| known.step == step) {
+            known.waited += waited;
+            known.started_at = Some(now);
+            known.doing = None;
+        }
+    }
+
     /// A step of it is done.
     pub(crate) fn passed(&mut self, step: Step, now: u64) {
         if let Some(known) = self.steps.iter_mut().find(|known| known.step == step) {
@@ -112,10 +143,11 @@ impl Op {
         }
     }
 
-    /// How long it waited for its turn, once that has come.
+    /// How long it waited for its turns, once the first has come.
     fn queued(&self) -> Option<u64> {
-        self.started_at
-            .map(|started| started.saturating_sub(self.created_at))
+        let started = self.started_at?;
+        let later: u64 = self.steps.iter().map(|step| step.waited).sum();
+        Some(started.saturating_sub(self.created_at) + later)
     }
 
     /// How long it took in all, once it is over: nothing changes it then.

@@ -3,16 +3,21 @@
 
 use std::time::Duration;
 
+use containarium_core::Store;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{Calls, Life, Outcome, Under, calls::small, clean, key};
+use crate::empty;
 
 /// A key to be added and removed.
 const SSH_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 /// An image that is no default.
 const IMAGE: &str = "local:debian/13";
+/// A container that no store knows, and whose it says it is.
+const UNCLAIMED: &str = "c-01jd3zq8m4k6t1w9v5r2x7y0bc";
+const ADOPTED: &str = "e7000";
 /// Such as `small` asks for.
 const STANDBY: &str = "local:debian/12,docker=1";
 /// Between two looks.
@@ -51,6 +56,11 @@ fn request(kind: &str, step: &str, name: &str) -> Request {
             ("POST", "/v1/images".into(), Some(wish))
         }
         "delete_image" => ("DELETE", "/v1/images/local:debian%2F13".into(), None),
+        "adopt" => {
+            let which = json!({"instances": [UNCLAIMED]});
+            ("POST", "/v1/admin/adopt".into(), Some(which))
+        }
+        "purge_unclaimed" => ("DELETE", format!("/v1/admin/unclaimed/{UNCLAIMED}"), None),
         _ => panic!("how is an operation `{kind}` begun?"),
     }
 }
@@ -103,6 +113,7 @@ pub async fn prepare(kind: &str, calls: &Calls, under: &Under, name: &str) {
                 sim.add_image("containarium/plain/local/debian/13", &made);
             }
         }
+        ("adopt" | "purge_unclaimed", _) => unclaimed(calls, under).await,
         _ => panic!("what does an operation `{kind}` need where it is {state:?}?"),
     }
 }
@@ -182,6 +193,25 @@ pub async fn die_at(point: &str, under: &Under, life: &mut Life, name: &str) {
     is_so(kind, step, &calls, name).await;
 }
 
+/// Sees to it that there is one container that no store knows.
+async fn unclaimed(calls: &Calls, under: &Under) {
+    if calls.container(ADOPTED).await.is_some() {
+        let path = format!("/v1/containers/{ADOPTED}?force=true&purge=true");
+        calls.does("DELETE", &path, &key(), None).await;
+    }
+    let id = UNCLAIMED.trim_start_matches("c-").to_owned();
+    let number = ADOPTED.trim_start_matches('e').parse().unwrap();
+    let store = Store::open(under.state.path()).unwrap();
+    let mut post = empty(&store.installation().await.unwrap(), number);
+    post.name = UNCLAIMED.to_owned();
+    post.config.insert("user.containarium.id".into(), id);
+    let incus = &under.incus;
+    if incus.instance(UNCLAIMED).await.is_err() {
+        let made = incus.create_instance(&post).await.unwrap();
+        incus.wait(&made, under.patience()).await.unwrap();
+    }
+}
+
 /// Waits until a standby could be claimed.
 async fn stands_by(calls: &Calls, under: &Under) {
     crate::wait_for(under.patience(), "a standby waits", async || {
@@ -248,6 +278,10 @@ async fn is_so(kind: &str, step: &str, calls: &Calls, name: &str) {
             let images = calls.get("/v1/images").await;
             let there = images.body.contains(IMAGE);
             assert_eq!(there, kind == "prepare_image", "{images:?}");
+        }
+        "adopt" | "purge_unclaimed" => {
+            let adopted = calls.container(ADOPTED).await.is_some();
+            assert_eq!(adopted, kind == "adopt");
         }
         _ => panic!("what does `{kind}` do?"),
     }
