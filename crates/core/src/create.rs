@@ -1,7 +1,7 @@
 //! Creating a container: hold its name, one engine call, its banner, and it is there. A create
 //! that fails in between leaves nothing behind; one that is cut off is gone on with.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use containarium_contract::{
     ByteSize, CreateContainer, Created, Face, Hint, ServedFrom, State, Subject,
@@ -365,7 +365,8 @@ async fn build(run: &mut Run, record: &Record, notes: Vec<String>) -> Result<(),
         phase: Phase::Ready,
         running: true,
         updated_at: now,
-        ..record.clone()
+        // It may have got another address.
+        ..(*run.known_record()?).clone()
     };
     core.inner.inventory.set(&record.instance(), State::Running);
     core.inner
@@ -423,13 +424,15 @@ async fn up(run: &mut Run, record: &Record) -> Result<(), Error> {
     } else {
         run.begin(Step::Boot)?;
     }
-    core.boot(run, "create", record).await
+    let record = run.known_record()?;
+    core.boot(run, "create", &record).await
 }
 
 /// Sees to it that the instance is there and was started; nothing more is known of it then.
 async fn make(run: &mut Run, record: &Record) -> Result<(), Error> {
     let core = run.core.clone();
     let (engine, instance) = (&core.inner.engine, record.instance());
+    let mut record = Arc::new(record.clone());
     // Whether something may be there already.
     let mut unsure = run.is_resumed();
     let mut prepared = false;
@@ -442,13 +445,13 @@ async fn make(run: &mut Run, record: &Record) -> Result<(), Error> {
                 Some(State::Running) => return Ok(()),
                 None => {}
                 // Nothing tells a whole one from one that Incus had half unpacked when it ended.
-                Some(_) => removed(run, "create", record, Step::Make).await?,
+                Some(_) => removed(run, "create", &record, Step::Make).await?,
             }
         }
         run.check()?;
         let turn = run.turn(&core.inner.starts, Step::Make).await?;
         tries += 1;
-        let refused = match engine.make(record).await {
+        let refused = match engine.make(&record).await {
             Ok(()) => return Ok(()),
             Err(refused) => refused,
         };
@@ -468,9 +471,32 @@ async fn make(run: &mut Run, record: &Record) -> Result<(), Error> {
             run.engine_back(&refused.into()).await?;
             continue;
         }
+        // Somebody put an interface with its address on our bridge, past us.
+        if matches!(refused, Incus::Conflict(_)) && tries < TRIES {
+            removed(run, "create", &record, Step::Make).await?;
+            record = readdressed(run, &record).await?;
+            continue;
+        }
         let evidence = engine.evidence(&instance).await;
-        return Err(core.failed_in("create", record, Step::Make, refused, evidence));
+        return Err(core.failed_in("create", &record, Step::Make, refused, evidence));
     }
+}
+
+/// It with the next address, in place of one that cannot be had.
+async fn readdressed(run: &mut Run, record: &Record) -> Result<Arc<Record>, Error> {
+    let core = run.core.clone();
+    let id = record.id.clone();
+    let here = core.clone();
+    let moved = core.inner.store.write(move |tx| {
+        let installation = &here.inner.engine.installation;
+        tx.readdress(&id, installation, here.in_use())
+    });
+    if !moved.await? {
+        return Err(Error::Exhausted);
+    }
+    let moved = run.known_record()?;
+    tracing::warn!(username = %moved.username, from = %record.address, to = %moved.address, "its address is somebody else's");
+    Ok(moved)
 }
 
 /// Takes back a create that failed: nothing of it stays. Answers with why it failed.

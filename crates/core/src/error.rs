@@ -197,6 +197,9 @@ pub enum Error {
     /// The daemon stops in the middle; the next one goes on.
     #[error("the daemon is stopping; operation {0} goes on when it is back")]
     Suspended(OperationId),
+    /// Its end cannot be written down.
+    #[error("operation {0} cannot be brought to its end now; the daemon goes on with it by itself")]
+    Unended(OperationId),
     /// Somebody cancelled it.
     #[error("it was cancelled, and what was begun is undone")]
     Cancelled,

@@ -88,6 +88,7 @@ fn sentence(error: &Error) -> String {
         | Error::EngineSilent
         | Error::Stopping
         | Error::Suspended(_)
+        | Error::Unended(_)
         | Error::Cancelled
         | Error::AskedToStop(_)
         | Error::GivenUp(_)
@@ -157,7 +158,7 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
         Error::Failed(fault) => (fault.reason, fault.hint.clone()),
         Error::EngineSilent => (Reason::EngineUnavailable, Some(Hint::CheckEngine)),
         Error::Stopping => (Reason::EngineUnavailable, None),
-        Error::Suspended(id) => (
+        Error::Suspended(id) | Error::Unended(id) => (
             Reason::EngineUnavailable,
             Some(Hint::GetOperation(id.clone())),
         ),

@@ -12,10 +12,11 @@ use std::{
 };
 
 use containarium_contract::{Endpoint, OperationId, OperationKind, OperationState, Subject};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use look::sees_all;
+use run::End;
 pub(crate) use run::{Run, away};
 
 use crate::{
@@ -26,6 +27,10 @@ use crate::{
     store::{Op, Reservation, StepRecord},
     work::Work,
 };
+
+/// How long an operation rests whose end cannot be written down, such as where the state directory's disk
+/// is full.
+const REST: Duration = Duration::from_secs(3);
 
 /// An operation that has a task.
 #[derive(Clone, Debug)]
@@ -204,7 +209,13 @@ impl Containarium {
             });
             match submitted.await? {
                 Submitted::Known(known) => Ok(begun(known)),
-                Submitted::Refused(error) => Err(error),
+                Submitted::Refused(error) => {
+                    if matches!(error, Error::Exhausted) {
+                        // Where some are only kept, one of them goes.
+                        this.disagree();
+                    }
+                    Err(error)
+                }
                 Submitted::New(op) => {
                     // What was held for it was written down with it.
                     for step in op.steps_done() {
@@ -272,13 +283,14 @@ impl Containarium {
             return;
         }
         let container = op.container.clone();
+        let kind = op.kind();
         // A create sees to that itself.
         let about = container
             .clone()
-            .filter(|_| op.kind() != OperationKind::Create);
+            .filter(|_| kind != OperationKind::Create);
         let this = self.clone();
         self.inner.tasks.spawn(async move {
-            let well = {
+            let end = {
                 // A panic in it drops what the waiting look at; the reconciler gives it another
                 // task.
                 let _gone = Gone(&this, &id);
@@ -297,14 +309,24 @@ impl Containarium {
                     }
                 }
                 let run = Run::of(this.clone(), op, sender, cancel);
-                run.see_through().await
+                let end = run.see_through().await;
+                if end == End::Unnoted {
+                    // Nobody takes it up meanwhile: it would fail as it did just now.
+                    tokio::select! {
+                        () = sleep(REST) => {}
+                        () = this.inner.closing.cancelled() => {}
+                    }
+                }
+                end
             };
             // A pass left alone what this was at, such as a container that a dead daemon made and did
             // not mark any more.
             let record = about.and_then(|id| this.inner.store.container_by_id(&id));
             let tags = record.and_then(|record| this.inner.inventory.tags(&record.instance()));
             let unmarked = tags.is_some_and(|tags| !tags.ready);
-            if !well || unmarked {
+            // With one gone that was kept, the next may have to go.
+            let purged = kind == OperationKind::Purge && this.inner.operations.is_idle();
+            if end != End::Well || unmarked || purged {
                 // What it left is nobody's now.
                 this.disagree();
             }
@@ -324,7 +346,7 @@ impl Containarium {
                 Ok(answer.map_err(|e| StoreError::Unreadable(e.to_string()))?)
             }
             (_, Some(fault), _) => Err(Error::Failed(fault)),
-            (_, None, _) => Err(Error::Suspended(begun.id)),
+            (_, None, _) => Err(self.unended(begun.id)),
         }
     }
 
@@ -347,7 +369,16 @@ impl Containarium {
                 self.resume(found);
             }
         }
-        Err(Error::Suspended(id.clone()))
+        Err(self.unended(id.clone()))
+    }
+
+    /// Why an operation is not over that nobody is at.
+    fn unended(&self, id: OperationId) -> Error {
+        if self.inner.bench.closing.is_cancelled() {
+            Error::Suspended(id)
+        } else {
+            Error::Unended(id)
+        }
     }
 }
 

@@ -75,6 +75,7 @@ impl Containarium {
                 seen,
                 busy: &busy,
                 space: space.map(|space| (space.used, space.total)),
+                ranges: self.inner.engine.installation.uid_ranges.into(),
                 now,
             };
             plan(&observed, suspects)

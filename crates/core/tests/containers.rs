@@ -193,6 +193,32 @@ async fn a_create_that_fails_leaves_nothing_and_says_where_and_why() {
 }
 
 #[tokio::test]
+async fn an_address_that_somebody_else_has_is_left_to_him() {
+    let bed = bed(108).await;
+    let taken = SimFault::FailStart {
+        code: 409,
+        text: r#"Failed to start device "eth0": IP address "10.0.0.1" already defined on another NIC"#
+            .into(),
+    };
+    bed.there.sim.fail_next(On::Create, taken.clone());
+    bed.there.sim.fail_next(On::Create, taken);
+    bed.create(&admin(), json!({"username": "alice"}))
+        .await
+        .unwrap();
+    let alice = bed.core.get(&admin(), get("alice")).await.unwrap();
+    let alice = alice.container;
+    let instances = bed.there.incus.instances().await.unwrap();
+    let [instance] = &instances[..] else {
+        panic!("{instances:?}")
+    };
+    let nic = &instance.devices["eth0"];
+    assert_eq!(nic["ipv4.address"], alice.network.ip_address.to_string());
+    assert_eq!(nic["hwaddr"], alice.network.mac_address);
+    // The third that was tried.
+    assert_eq!(alice.network.ip_address.octets()[3], 12);
+}
+
+#[tokio::test]
 async fn a_create_whose_answer_never_came_is_found_and_finished() {
     let bed = bed(104).await;
     for name in ["alice", "bob"] {

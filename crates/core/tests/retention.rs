@@ -151,3 +151,27 @@ async fn sim_pool(sim: &Simulated) -> String {
     let instance = sim.incus.instances().await.unwrap().remove(0);
     instance.devices["root"]["pool"].clone()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_name_that_two_had_each_sees_ones_own() {
+    let sim = Simulated::on(166).await;
+    let core = opened(&sim, Duration::from_secs(3600)).await;
+    let user = |name: &str| Principal {
+        subject: name.parse().unwrap(),
+        roles: vec![Role::User],
+    };
+    for name in ["bob", "carol"] {
+        let ask: CreateContainer = serde_json::from_value(json!({"username": "dev"})).unwrap();
+        core.create(&user(name), ask).await.unwrap();
+        delete(&core, "dev").await;
+    }
+    for name in ["bob", "carol"] {
+        let ask = ListContainers {
+            state: Some(State::Deleted),
+            ..ListContainers::default()
+        };
+        let list = core.list(&user(name), ask).await.unwrap().containers;
+        let owners: Vec<_> = list.iter().map(|one| one.owner.as_str()).collect();
+        assert_eq!(owners, [name]);
+    }
+}

@@ -25,6 +25,17 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// After so many attempts, each ended by a crash, it is given up.
 const ATTEMPTS: u32 = 10;
 
+/// How an operation's task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It succeeded, or the next daemon goes on with it.
+    Well,
+    /// It failed.
+    Failed,
+    /// It failed, and that cannot be written down.
+    Unnoted,
+}
+
 /// An operation and its task.
 pub(crate) struct Run {
     pub(crate) core: Containarium,
@@ -56,9 +67,8 @@ impl Run {
         }
     }
 
-    /// Its work, in its turn, to its end or to where this daemon leaves it to the next. Whether it
-    /// succeeded.
-    pub(super) async fn see_through(mut self) -> bool {
+    /// Its work, in its turn, to its end or to where this daemon leaves it to the next.
+    pub(super) async fn see_through(mut self) -> End {
         let core = self.core.clone();
         // One that was begun is not left in the middle: its own steps decide.
         let fresh = self.op.started_at.is_none();
@@ -67,7 +77,7 @@ impl Run {
             claim = core.inner.claims.claim(self.op.turn()) => Ok(claim),
             () = self.cancel.cancelled(), if fresh => Err(Error::Cancelled),
             () = sleep_until(self.end), if fresh => Err(Error::Overdue),
-            () = core.inner.closing.cancelled() => return true,
+            () = core.inner.closing.cancelled() => return End::Well,
         };
         // Held until its end is written down.
         let _claim = match claim {
@@ -125,11 +135,11 @@ impl Run {
         self.write(|_| Ok(())).await
     }
 
-    async fn conclude(mut self, done: Result<(), Error>) -> bool {
+    async fn conclude(mut self, done: Result<(), Error>) -> End {
         let error = match done {
-            Ok(()) => return true,
+            Ok(()) => return End::Well,
             // The next daemon goes on with it.
-            Err(Error::Suspended(_)) => return true,
+            Err(Error::Suspended(_)) => return End::Well,
             Err(error) => error,
         };
         let id = self.op.id.clone();
@@ -152,12 +162,11 @@ impl Run {
         }
         self.op.error = Some(fault);
         if let Err(e) = self.write(|_| Ok(())).await {
-            // Whoever waits is told; the reconciler takes it up again, because the store says
-            // that it is not over.
+            // So it is not over: it is taken up again, and whoever waits is told that.
             tracing::error!(operation = %id, error = %e, "its end is not noted");
-            self.show();
+            return End::Unnoted;
         }
-        false
+        End::Failed
     }
 
     pub(crate) fn op(&self) -> &Op {

@@ -12,7 +12,7 @@
 //! | deleted | there, not tagged as deleted | `Restore`, where its name is free: somebody brought it back |
 //! | deleted, its time not over | there, and runs | `Still`: Incus started it when it was started itself |
 //! | deleted, its time not over | there, its tags say otherwise | `Mark` |
-//! | deleted, its time over, or space needed | there, and its tags agree | `Purge` |
+//! | deleted, its time over, or space or user ids needed | there, and its tags agree | `Purge` |
 //! | deleted | absent | `Forget` |
 //! | any | there with the tags of somebody else, or none | none, ever |
 //! | none | ours, never ready, stopped, old, seen so in two passes | `RemoveHalfMade` |
@@ -32,7 +32,7 @@ use crate::{Record, engine::Tags, inventory::Seen, store::Phase};
 const OLD: u64 = 15 * 60;
 /// How far apart the two passes are at the least in which it is seen, seconds.
 const APART: u64 = 60;
-/// How much of the storage may be used before deleted containers go, the oldest first, percent.
+/// How much of the storage, or of the ranges of user ids, may be used before deleted containers go, the oldest first, percent.
 const FULL: u64 = 85;
 
 /// All that is known in one pass. The listing is complete.
@@ -46,6 +46,8 @@ pub(super) struct Observed<'a> {
     pub(super) busy: &'a HashSet<String>,
     /// Of the storage, bytes: used, and all.
     pub(super) space: Option<(u64, u64)>,
+    /// How many containers there can be: each has a range of user ids.
+    pub(super) ranges: u64,
     /// Unix seconds.
     pub(super) now: u64,
 }
@@ -58,6 +60,7 @@ pub(super) type Suspect = u64;
 pub(super) enum Cause {
     TimeOver,
     SpaceNeeded,
+    RangesNeeded,
 }
 
 impl Cause {
@@ -65,6 +68,7 @@ impl Cause {
         match self {
             Self::TimeOver => "the time is over for which it was kept",
             Self::SpaceNeeded => "the storage is more than 85 % full",
+            Self::RangesNeeded => "more than 85 % of the ranges of user ids are in use",
         }
     }
 }
@@ -182,13 +186,17 @@ fn of_record(observed: &Observed<'_>, record: &Record) -> Option<Act> {
     }
 }
 
-/// The deleted container that goes first where the storage is nearly full. One a pass: the storage
-/// frees its space some time after it is gone.
+/// The deleted container that goes first where the storage, or what there is of user ids, is nearly used
+/// up. One a pass: the storage frees its space some time after it is gone.
 fn oldest_kept(observed: &Observed<'_>, acts: &[Act]) -> Option<Act> {
-    let (used, all) = observed.space?;
-    if used.saturating_mul(100) <= all.saturating_mul(FULL) {
+    let full = |used: u64, all: u64| used.saturating_mul(100) > all.saturating_mul(FULL);
+    let cause = if observed.space.is_some_and(|(used, all)| full(used, all)) {
+        Cause::SpaceNeeded
+    } else if full(observed.records.len() as u64, observed.ranges) {
+        Cause::RangesNeeded
+    } else {
         return None;
-    }
+    };
     let kept = || {
         let all = observed.records.iter();
         all.filter(|record| record.phase == Phase::Deleted)
@@ -213,7 +221,7 @@ fn oldest_kept(observed: &Observed<'_>, acts: &[Act]) -> Option<Act> {
             Behind::Nothing | Behind::Foreign => false,
         })
         .min_by_key(|record| (record.kept_until, &record.id))?;
-    Some(Act::Purge(first.id.clone(), Cause::SpaceNeeded))
+    Some(Act::Purge(first.id.clone(), cause))
 }
 
 #[cfg(test)]

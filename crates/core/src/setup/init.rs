@@ -88,13 +88,12 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
 
     // What two choose at a time must not be the same.
     let _turn = turn(&ask.engine).await?;
-    let installation = match known(ask).await? {
+    let mut installation = match known(ask).await? {
         Some(known) if known.name == ask.name => known,
         Some(known) => return Err(SetupError::WrongName(known.name)),
         None => match recover::find(ask, &incus, report).await? {
             Some(found) => found,
             None => {
-                pool::check(ask, &incus).await?;
                 let chosen = decide(ask, &incus).await?;
                 report(&format!(
                     "user ids: from {} up, room for {} containers (of root's range in /etc/subuid, apart \
@@ -105,6 +104,11 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
             }
         },
     };
+    if pool::is_missing(&incus, &installation.pool).await? {
+        // Also where an earlier run could not make one: what it had chosen binds nobody.
+        pool::check(ask, &incus).await?;
+        ask.pool.pool(&ask.name).clone_into(&mut installation.pool);
+    }
     fixed(ask, &installation)?;
     let store = Store::make(&ask.state_dir)?;
     project(&incus, &installation, &ask.state_dir, report).await?;

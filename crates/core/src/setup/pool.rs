@@ -17,7 +17,7 @@ use super::{
     driver::{Candidates, Driver, abilities},
     init,
 };
-use crate::{Installation, create::LEAST_DISK};
+use crate::{Installation, create::LEAST_DISK, operations::away};
 
 /// The smallest pool that holds the images and a few containers.
 const LEAST_POOL: u64 = 10 << 30;
@@ -96,6 +96,15 @@ fn same_driver(asked: Driver, pool: &StoragePool) -> Result<(), SetupError> {
     })
 }
 
+/// Whether there is no such pool.
+pub(super) async fn is_missing(incus: &Client, name: &str) -> Result<bool, SetupError> {
+    match incus.storage_pool(name).await {
+        Ok(_) => Ok(false),
+        Err(Incus::NotFound(_)) => Ok(true),
+        Err(other) => Err(other).doing("looking for the storage pool"),
+    }
+}
+
 /// Makes the pool, or finds it.
 pub(super) async fn make(
     incus: &Client,
@@ -167,7 +176,8 @@ async fn first_of(
                 warn(name, driver.name(), &post.config, report);
                 return Ok(());
             }
-            Err(error) if ask.driver.is_some() => {
+            // What Incus did is not known where it did not say.
+            Err(error) if ask.driver.is_some() || away(&error) => {
                 return Err(error).doing("making the storage pool");
             }
             Err(error) => {

@@ -253,6 +253,22 @@ impl Tx<'_> {
         Ok(reserved)
     }
 
+    /// Gives a container another address; false where there is none.
+    pub(crate) fn readdress(
+        &mut self,
+        id: &str,
+        installation: &Installation,
+        in_use: (Vec<Ipv4Addr>, Vec<u32>),
+    ) -> Result<bool, StoreError> {
+        let Some((address, _)) = hold(&self.tx, installation, in_use)? else {
+            return Ok(false);
+        };
+        self.touched.insert(id.to_owned());
+        let sql = "UPDATE containers SET address = ?2 WHERE id = ?1";
+        self.tx.execute(sql, params![id, address.to_string()])?;
+        Ok(true)
+    }
+
     /// An address and the first of some user ids for a standby, which has no row: whoever asks sees to it
     /// that nobody else gets them.
     pub(crate) fn hold(

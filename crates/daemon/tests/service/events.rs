@@ -121,6 +121,8 @@ async fn a_listener_hears_of_his_own_and_of_what_he_seeks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_from_the_future_resets_the_listener_and_a_bad_one_is_refused() {
     let here = Installed::new(193).await.with_alice().await;
+    let mut far = listen(&here.daemon, "", Some(u64::MAX)).await;
+    assert_eq!(far.next().await.unwrap().name, "reset");
     let mut lost = listen(&here.daemon, "", Some(1_000_000)).await;
     let reset = lost.next().await.unwrap();
     assert_eq!(reset.name, "reset", "{reset:?}");

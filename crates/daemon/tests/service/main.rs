@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
 
+mod cancelled;
 mod events;
 #[path = "../endpoints/installed.rs"]
 mod installed;

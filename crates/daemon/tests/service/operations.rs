@@ -17,7 +17,7 @@ const ASYNC: (&str, &str) = ("prefer", "respond-async");
 
 impl Installed {
     /// Begins a change and does not wait for it; answers with its operation's id.
-    async fn begin(&self, method: &str, path: &str, body: Option<Value>) -> String {
+    pub(crate) async fn begin(&self, method: &str, path: &str, body: Option<Value>) -> String {
         let (token, body) = (self.daemon.admin_token(), body.map(|body| body.to_string()));
         let begun = self
             .daemon
@@ -27,31 +27,31 @@ impl Installed {
         begun.json()["operation"]["id"].as_str().unwrap().to_owned()
     }
 
-    async fn create(&self, username: &str) -> String {
+    pub(crate) async fn create(&self, username: &str) -> String {
         let ask = json!({"username": username});
         self.begin("POST", "/v1/containers", Some(ask)).await
     }
 
-    async fn operation(&self, id: &str) -> Value {
+    pub(crate) async fn operation(&self, id: &str) -> Value {
         let path = format!("/v1/operations/{id}");
         let got = self.daemon.ask_as_admin("GET", &path, None).await;
         assert_eq!(got.status, 200, "{got:?}");
         got.json()["operation"].clone()
     }
 
-    async fn ended(&self, id: &str) -> Value {
+    pub(crate) async fn ended(&self, id: &str) -> Value {
         let path = format!("/v1/operations/{id}/wait?timeout=30");
         let got = self.daemon.ask_as_admin("GET", &path, None).await;
         got.json()["operation"].clone()
     }
 
-    async fn cancel(&self, id: &str) -> Answer {
+    pub(crate) async fn cancel(&self, id: &str) -> Answer {
         let path = format!("/v1/operations/{id}/cancel");
         self.daemon.ask_as_admin("POST", &path, None).await
     }
 
     /// Waits until a step of the operation is under way.
-    async fn reaches(&self, id: &str, step: &str) {
+    pub(crate) async fn reaches(&self, id: &str, step: &str) {
         wait_for(SOON, step, async || {
             let operation = self.operation(id).await;
             let steps = operation["steps"].as_array().unwrap();
@@ -66,7 +66,7 @@ impl Installed {
     }
 
     /// Nothing is left of what was cancelled: no row, no instance, no leak.
-    async fn clean(&self, since: Instant) {
+    pub(crate) async fn clean(&self, since: Instant) {
         wait_for(CLEAN, "nothing is left", async || {
             let leaks = self
                 .daemon

@@ -56,3 +56,29 @@ async fn a_graceful_stop_lets_a_create_end() {
         .await;
     assert_eq!(got.json()["container"]["state"], "running", "{got:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_while_the_engine_hangs_is_left_to_the_next_daemon() {
+    let here = Installed::new(182).await.with_alice().await;
+    here.there.sim.mute_guests(true);
+    let create = here.create("bob").await;
+    here.reaches(&create, "boot").await;
+    here.there.sim.hang(true);
+    let stop = here
+        .begin("POST", "/v1/containers/alice/stop", None)
+        .await;
+    here.reaches(&stop, "stop").await;
+    let Installed { daemon, there } = here;
+    let sim = &there.sim;
+    let daemon = daemon
+        .restarted_after(async || {
+            sim.hang(false);
+            sim.mute_guests(false);
+        })
+        .await;
+    let here = Installed { daemon, there };
+    for id in [create, stop] {
+        let ended = here.ended(&id).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+    }
+}

@@ -184,6 +184,7 @@ impl Model {
             seen: &self.seen,
             busy: &self.busy.keys().cloned().collect(),
             space: used.map(|used| (used, 100)),
+            ranges: 1000,
             now: self.now,
         };
         let mut again = suspects.clone();
@@ -378,6 +379,7 @@ fn passes(records: &[Arc<Record>], seen: &HashMap<String, Seen>, at: &[u64]) -> 
             seen,
             busy: &HashSet::new(),
             space: None,
+            ranges: 1000,
             now: *now,
         };
         acts = plan(&observed, &mut suspects);
@@ -466,6 +468,7 @@ fn a_pass_over_containers_that_are_as_they_should_be_does_nothing() {
             .collect(),
         busy: &HashSet::new(),
         space: Some((1, 100)),
+        ranges: 1_000_000,
         now: NOW,
     };
     let mut suspects = HashMap::new();
@@ -474,4 +477,37 @@ fn a_pass_over_containers_that_are_as_they_should_be_does_nothing() {
         counted(&mut || acts = Some(plan(&observed, &mut suspects)));
         assert_eq!(acts, Some(Vec::new()));
     }
+}
+
+#[test]
+fn where_user_ids_run_out_the_one_deleted_first_goes() {
+    let records: Vec<_> = [(1, Phase::Ready), (2, Phase::Deleted), (3, Phase::Deleted)]
+        .into_iter()
+        .map(|(id, phase)| Arc::new(record(id, id, phase, NOW + 900 - id as u64, false)))
+        .collect();
+    let instance = |record: &Arc<Record>| {
+        let tagged = Tagged::Ours {
+            ready: true,
+            kept: record.kept_until,
+        };
+        let id = record.id.parse().unwrap();
+        (record.instance(), seen(id, tagged, 2000))
+    };
+    let all = records.iter().map(instance).collect();
+    let planned = |ranges| {
+        let observed = Observed {
+            installation: OURS,
+            records: &records,
+            unfinished: &[],
+            seen: &all,
+            busy: &HashSet::new(),
+            space: None,
+            ranges,
+            now: NOW,
+        };
+        plan(&observed, &mut HashMap::new())
+    };
+    assert_eq!(planned(4), []);
+    let first = records[2].id.clone();
+    assert_eq!(planned(3), [Act::Purge(first, Cause::RangesNeeded)]);
 }
