@@ -2,8 +2,9 @@
 
 use super::{
     subject::{
-        ADDED_READ, BURST_LIMITED, CREATE_BANNER, CREATE_LOGIN, DAEMON_IDLE, LIST, MCP_IDLE,
-        MCP_START, STANDBY_ANSWER, Subject,
+        ADDED_CREATE, ADDED_DELETE, ADDED_READ, ADDED_START, ADDED_STOP, BURST_LIMITED,
+        CREATE_BANNER, CREATE_LOGIN, DAEMON_IDLE, LIST, MCP_IDLE, MCP_START, STANDBY_ANSWER,
+        Subject,
     },
     table::number,
     tally::{Row, Tally},
@@ -114,6 +115,26 @@ pub(super) fn targets(tally: &Tally) -> Vec<Wanted> {
             2.0,
         ),
         most(
+            "added by the daemon to a create, p50: ≤ 2 ms",
+            p50(row(&ADDED_CREATE)),
+            2.0,
+        ),
+        most(
+            "added by the daemon to a start, p50: ≤ 2 ms",
+            p50(row(&ADDED_START)),
+            2.0,
+        ),
+        most(
+            "added by the daemon to a stop, p50: ≤ 2 ms",
+            p50(row(&ADDED_STOP)),
+            2.0,
+        ),
+        most(
+            "added by the daemon to a delete, p50: ≤ 2 ms",
+            p50(row(&ADDED_DELETE)),
+            2.0,
+        ),
+        most(
             "mcp-server from exec to its first tools/list, p50: ≤ 10 ms",
             p50(row(&MCP_START)),
             10.0,
@@ -130,7 +151,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_neither_hit_nor_missed() {
         let none = targets(&Tally::default());
-        assert_eq!(none.len(), 12);
+        assert_eq!(none.len(), 16);
         assert!(none.iter().all(|wanted| wanted.is_hit().is_none()));
         assert_eq!(none[0].told(), ["–", "not measured"]);
     }
@@ -142,6 +163,8 @@ mod tests {
         tally.note(&MCP_IDLE, Way::Ours, 10.01);
         tally.note_at(&LIST, Some(200), Way::Ours, 2.0);
         tally.note_at(&LIST, Some(200), Way::Incus, 99.0);
+        tally.note(&ADDED_CREATE, Way::Ours, -3.0);
+        tally.note(&ADDED_STOP, Way::Ours, 2.1);
         tally.note(&CREATE_BANNER, Way::Ours, 460.0);
         tally.note(&CREATE_BANNER, Way::Raw, 400.0);
         tally.note_at(&BURST_LIMITED, Some(10), Way::Ours, 1.0);
@@ -150,7 +173,7 @@ mod tests {
         let hits: Vec<Option<bool>> = all.iter().map(Wanted::is_hit).collect();
         let (yes, no) = (Some(true), Some(false));
         let wanted = [
-            yes, yes, yes, None, None, None, yes, no, None, None, yes, no,
+            yes, yes, yes, None, None, None, yes, no, None, yes, None, no, None, None, yes, no,
         ];
         assert_eq!(hits, wanted);
         assert_eq!(all[7].told(), ["49.5", "**miss**"]);
