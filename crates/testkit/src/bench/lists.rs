@@ -10,7 +10,7 @@ use super::{
     rates,
     subject::{GET, LIST, LIST_COMMAND},
     tally::Tally,
-    way::Way,
+    way::{Way, in_turn},
 };
 use crate::{make_empties_of, remove_empties};
 
@@ -39,7 +39,7 @@ pub(super) async fn measure(
         for round in 0..=rounds {
             let mut unused = Tally::default();
             let tally = if round == 0 { &mut unused } else { &mut *tally };
-            reads(place, tally, many, &names[0], "e0").await;
+            reads(place, tally, many, round, &names[0]).await;
         }
     }
     rates::measure(place, tally, there, rounds).await;
@@ -49,35 +49,52 @@ pub(super) async fn measure(
 }
 
 /// One round.
-async fn reads(place: &Place, tally: &mut Tally, many: u32, instance: &str, username: &str) {
+async fn reads(place: &Place, tally: &mut Tally, many: u32, round: u32, instance: &str) {
     let at = Some(many);
-    let incus = &place.incus().incus;
-
-    let since = Since::now();
-    place.rest.read("/v1/containers").await;
-    tally.note_at(&LIST, at, Way::Ours, since.ms());
-    let since = Since::now();
-    let listed = incus.instances().await.unwrap();
-    tally.note_at(&LIST, at, Way::Raw, since.ms());
-    assert_eq!(listed.len(), many as usize);
-    let since = Since::now();
-    place.incus().command(&["list"], None).await;
-    let command = since.ms();
-    tally.note_at(&LIST, at, Way::Incus, command);
-    tally.note_at(&LIST_COMMAND, at, Way::Incus, command);
+    for way in in_turn(&Way::ALL, round) {
+        let since = Since::now();
+        let listed = list(place, way).await;
+        let took = since.ms();
+        tally.note_at(&LIST, at, way, took);
+        if let Some(listed) = listed {
+            assert_eq!(listed, many as usize);
+        }
+        if way == Way::Incus {
+            tally.note_at(&LIST_COMMAND, at, way, took);
+        }
+    }
     let since = Since::now();
     let told = place.program("containarium").arg("list").output();
     let told = told.await.unwrap();
     tally.note_at(&LIST_COMMAND, at, Way::Ours, since.ms());
     assert!(told.status.success(), "containarium list: {told:?}");
+    for way in in_turn(&Way::ALL, round) {
+        let since = Since::now();
+        get(place, way, instance).await;
+        tally.note_at(&GET, at, way, since.ms());
+    }
+}
 
-    let since = Since::now();
-    place.rest.read(&format!("/v1/containers/{username}")).await;
-    tally.note_at(&GET, at, Way::Ours, since.ms());
-    let since = Since::now();
-    incus.instance(instance).await.unwrap();
-    tally.note_at(&GET, at, Way::Raw, since.ms());
-    let since = Since::now();
-    place.incus().command(&["info", instance], None).await;
-    tally.note_at(&GET, at, Way::Incus, since.ms());
+/// A list; how many there are, where that is known without reading it again.
+async fn list(place: &Place, way: Way) -> Option<usize> {
+    match way {
+        Way::Ours => {
+            place.rest.read("/v1/containers").await;
+            None
+        }
+        Way::Raw => Some(place.incus().incus.instances().await.unwrap().len()),
+        Way::Incus => {
+            place.incus().command(&["list"], None).await;
+            None
+        }
+    }
+}
+
+/// Of the first of the empties.
+async fn get(place: &Place, way: Way, instance: &str) {
+    match way {
+        Way::Ours => drop(place.rest.read("/v1/containers/e0").await),
+        Way::Raw => drop(place.incus().incus.instance(instance).await.unwrap()),
+        Way::Incus => place.incus().command(&["info", instance], None).await,
+    }
 }

@@ -10,7 +10,7 @@ use super::{
         CREATE_LOGIN, DELETE, EXEC, START, STOP,
     },
     tally::Tally,
-    way::Way,
+    way::{Way, in_turn},
 };
 
 /// Times in milliseconds since something began.
@@ -70,10 +70,7 @@ pub(super) async fn measure(place: &Place, tally: &mut Tally, rounds: u32, warm:
     for round in first..=rounds {
         let tally = if round == 0 { &mut unused } else { &mut *tally };
         let mut lives = [None; 3];
-        let ways = place.ways();
-        for turn in 0..ways.len() {
-            // Each is first in turn: what the one before leaves to the disk and the kernel hits all alike.
-            let way = ways[(round as usize + turn) % ways.len()];
+        for way in in_turn(place.ways(), round) {
             lives[way.place()] = Some(life(place, tally, way).await);
         }
         if let [Some(ours), Some(raw), _] = lives {
