@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     added,
     lives::Since,
+    options::Options,
     place::{Own, Place},
     rates,
     subject::{GET, LIST, LIST_COMMAND},
@@ -16,17 +17,12 @@ use crate::{make_empties_of, remove_empties};
 
 /// With empties, made past the daemon and adopted, and gone afterwards; and with all of them there, what
 /// else is about reads.
-pub(super) async fn measure(
-    place: &Place,
-    own: &Own,
-    tally: &mut Tally,
-    rounds: u32,
-    listed: &[u32],
-) {
+pub(super) async fn measure(place: &Place, own: &Own, tally: &mut Tally, options: &Options) {
     let (incus, installation) = (own.bed.incus(), &own.bed.installation);
+    let rounds = options.rounds();
     let mut names = Vec::new();
     let mut there = 0;
-    for &many in listed {
+    for &many in options.listed() {
         names.extend(make_empties_of(&incus, installation, there..many).await);
         there = many;
         let adopt = Some(json!({"all": true}));
@@ -42,7 +38,7 @@ pub(super) async fn measure(
             reads(place, tally, many, round, &names[0]).await;
         }
     }
-    rates::measure(place, tally, there, rounds).await;
+    rates::measure(place, tally, there, options).await;
     added::calls(place, tally, there, "e0", rounds).await;
     // From here on the daemon is not asked any more.
     remove_empties(&incus, names).await;

@@ -6,6 +6,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     lives::Since,
+    options::Options,
     place::Place,
     subject::{ADDED_READ, RATE_EIGHT, RATE_ONE},
     tally::Tally,
@@ -19,11 +20,11 @@ const READS: u32 = 20;
 
 /// A short read on a connection that is kept; and lists of the `many` containers that there are, by one
 /// and by eight connections, by each way in turn.
-pub(super) async fn measure(place: &Place, tally: &mut Tally, many: u32, rounds: u32) {
+pub(super) async fn measure(place: &Place, tally: &mut Tally, many: u32, options: &Options) {
     let kept = place.rest.kept();
     let one = "/v1/containers?limit=1";
     kept.get(one).await;
-    for _ in 0..rounds * READS {
+    for _ in 0..options.rounds() * READS {
         let since = Since::now();
         kept.get(one).await;
         tally.note(&ADDED_READ, Way::Ours, since.ms());
@@ -33,7 +34,7 @@ pub(super) async fn measure(place: &Place, tally: &mut Tally, many: u32, rounds:
     } else {
         &[Way::Ours]
     };
-    for round in 0..rounds.div_ceil(3) {
+    for round in 0..options.long_rounds() {
         for (subject, connections) in [(&RATE_ONE, 1), (&RATE_EIGHT, 8)] {
             for way in in_turn(ways, round) {
                 let rate = rate(place, way, connections).await;

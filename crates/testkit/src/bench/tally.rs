@@ -54,6 +54,12 @@ impl Series {
         sorted.get(rank.max(1) - 1).copied()
     }
 
+    /// Whether that percentile is the largest of them, for want of more values.
+    pub(super) fn is_largest(&self, percent: u8) -> bool {
+        let many = self.count();
+        (many * usize::from(percent)).div_ceil(100) == many
+    }
+
     fn sorted(&self) -> Vec<f64> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);

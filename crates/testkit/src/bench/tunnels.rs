@@ -4,6 +4,7 @@ use std::process::ExitStatus;
 
 use super::{
     lives::{self, Since},
+    options::Options,
     place::{Made, Place},
     ssh,
     subject::{EXEC_TUNNEL, THROUGHPUT},
@@ -15,9 +16,9 @@ use super::{
 const WAYS: [Way; 2] = [Way::Ours, Way::Raw];
 
 /// On one container of ours; it is gone afterwards.
-pub(super) async fn measure(place: &Place, tally: &mut Tally, rounds: u32, quick: bool) {
+pub(super) async fn measure(place: &Place, tally: &mut Tally, options: &Options) {
     let made = lives::create(place, Way::Ours).await.made;
-    let megabytes = if quick { 20 } else { 200 };
+    let megabytes = if options.quick { 20 } else { 200 };
     let zeros = format!("head -c {megabytes}000000 /dev/zero");
     // The first one writes down the container's key.
     let first = tunnelled(place, &made.username, "true").await;
@@ -28,14 +29,14 @@ pub(super) async fn measure(place: &Place, tally: &mut Tally, rounds: u32, quick
         return;
     }
     must(first);
-    for round in 0..rounds {
+    for round in 0..options.rounds() {
         for way in in_turn(&WAYS, round) {
             let since = Since::now();
             through(place, way, &made, "true").await;
             tally.note(&EXEC_TUNNEL, way, since.ms());
         }
     }
-    for round in 0..rounds.div_ceil(2) {
+    for round in 0..options.long_rounds() {
         for way in in_turn(&WAYS, round) {
             let since = Since::now();
             through(place, way, &made, &zeros).await;
