@@ -12,6 +12,7 @@ mod options;
 mod page;
 mod place;
 mod plot;
+mod progress;
 mod rates;
 mod raw;
 mod rest;

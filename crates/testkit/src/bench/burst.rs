@@ -7,6 +7,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use super::{
     lives::Since,
     place::{Made, Place},
+    progress::Progress,
     ssh,
     subject::{BURST_FREE, BURST_LIMITED},
     tally::Tally,
@@ -32,7 +33,9 @@ pub(super) async fn measure(place: &Arc<Place>, tally: &mut Tally, rounds: u32, 
     } else {
         &[Kind::Ours]
     };
+    let mut progress = Progress::of("bursts of creates", rounds);
     for round in 0..rounds {
+        progress.round(round + 1);
         for kind in in_turn(kinds, round) {
             match kind {
                 Kind::Ours => {

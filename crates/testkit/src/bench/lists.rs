@@ -8,6 +8,7 @@ use super::{
     lives::Since,
     options::Options,
     place::{Own, Place},
+    progress::{Progress, say},
     rates,
     subject::{GET, LIST, LIST_COMMAND},
     tally::Tally,
@@ -23,6 +24,7 @@ pub(super) async fn measure(place: &Place, own: &Own, tally: &mut Tally, options
     let mut names = Vec::new();
     let mut there = 0;
     for &many in options.listed() {
+        say(&format!("list and get, with {many} there"));
         names.extend(make_empties_of(&incus, installation, there..many).await);
         there = many;
         let adopt = Some(json!({"all": true}));
@@ -32,7 +34,9 @@ pub(super) async fn measure(place: &Place, own: &Own, tally: &mut Tally, options
             .await;
         let list = place.rest.read("/v1/containers").await;
         assert_eq!(list["totalCount"], many, "not all are adopted");
+        let mut progress = Progress::of("list and get", rounds);
         for round in 0..=rounds {
+            progress.round(round);
             let mut unused = Tally::default();
             let tally = if round == 0 { &mut unused } else { &mut *tally };
             reads(place, tally, many, round, &names[0]).await;

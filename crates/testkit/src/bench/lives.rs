@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{
     place::{Made, Place},
+    progress::Progress,
     ssh,
     subject::{
         ADDED_CREATE, ADDED_DELETE, ADDED_START, ADDED_STOP, CREATE_ANSWER, CREATE_BANNER,
@@ -67,7 +68,9 @@ pub(super) async fn learn(place: &Place) {
 pub(super) async fn measure(place: &Place, tally: &mut Tally, rounds: u32, warm: bool) {
     let mut unused = Tally::default();
     let first = if warm { 0 } else { 1 };
+    let mut progress = Progress::of("lives of a container", rounds);
     for round in first..=rounds {
+        progress.round(round);
         let tally = if round == 0 { &mut unused } else { &mut *tally };
         let mut lives = [None; 3];
         for way in in_turn(place.ways(), round) {

@@ -8,6 +8,7 @@ use super::{
     lives::Since,
     options::Options,
     place::Place,
+    progress::Progress,
     subject::{ADDED_READ, RATE_EIGHT, RATE_ONE},
     tally::Tally,
     way::{Way, in_turn},
@@ -34,7 +35,9 @@ pub(super) async fn measure(place: &Place, tally: &mut Tally, many: u32, options
     } else {
         &[Way::Ours]
     };
+    let mut progress = Progress::of("lists a second", options.long_rounds());
     for round in 0..options.long_rounds() {
+        progress.round(round + 1);
         for (subject, connections) in [(&RATE_ONE, 1), (&RATE_EIGHT, 8)] {
             for way in in_turn(ways, round) {
                 let rate = rate(place, way, connections).await;

@@ -8,7 +8,9 @@ use super::{
     options::Options,
     page,
     place::Place,
-    plot, rates, standby,
+    plot,
+    progress::say,
+    rates, standby,
     subject::DAEMON_LOAD,
     table,
     tally::Tally,
@@ -45,7 +47,6 @@ pub async fn run(options: &Options) -> Option<Outcome> {
     let place = match &options.target {
         Some(target) => Place::given(target),
         None => {
-            say("standbys");
             let place = Place::standing_by().await?;
             standby::measure(&place, &mut tally, options.standby_rounds()).await;
             // What still waits goes before the next begins.
@@ -87,18 +88,13 @@ async fn all(place: Arc<Place>, mut tally: Tally, options: Options) -> Tally {
     let rounds = options.rounds();
     say("the same container by each way");
     lives::learn(&place).await;
-    say("lives of a container");
     lives::measure(&place, &mut tally, rounds, !options.quick).await;
     if place.own.is_none() {
         standby::measure(&place, &mut tally, options.standby_rounds()).await;
     }
-    say("bursts of creates");
     burst::measure(&place, &mut tally, options.long_rounds(), options.burst()).await;
-    say("the tunnel");
     tunnels::measure(&place, &mut tally, &options).await;
-    say("start-up of mcp-server");
     added::start_ups(&place, &mut tally, rounds).await;
-    say("reads");
     if let Some(own) = &place.own {
         lists::measure(&place, own, &mut tally, &options).await;
         let most = most_resident(own.daemon.pid());
@@ -142,8 +138,4 @@ impl Outcome {
         fs::write(docs.join("benchmarks.md"), page::page(self))?;
         fs::write(docs.join("benchmarks.svg"), plot::plot(&self.tally))
     }
-}
-
-fn say(what: &str) {
-    eprintln!("bench: {what}");
 }

@@ -6,6 +6,7 @@ use super::{
     lives::{self, Since},
     options::Options,
     place::{Made, Place},
+    progress::Progress,
     ssh,
     subject::{EXEC_TUNNEL, THROUGHPUT},
     tally::Tally,
@@ -29,14 +30,18 @@ pub(super) async fn measure(place: &Place, tally: &mut Tally, options: &Options)
         return;
     }
     must(first);
+    let mut progress = Progress::of("commands through the tunnel", options.rounds());
     for round in 0..options.rounds() {
+        progress.round(round + 1);
         for way in in_turn(&WAYS, round) {
             let since = Since::now();
             through(place, way, &made, "true").await;
             tally.note(&EXEC_TUNNEL, way, since.ms());
         }
     }
+    let mut progress = Progress::of("throughput of the tunnel", options.long_rounds());
     for round in 0..options.long_rounds() {
+        progress.round(round + 1);
         for way in in_turn(&WAYS, round) {
             let since = Since::now();
             through(place, way, &made, &zeros).await;
