@@ -5,6 +5,7 @@
 mod added;
 mod burst;
 mod daemon;
+mod guest;
 mod lists;
 mod lives;
 mod machine;
@@ -18,6 +19,7 @@ mod raw;
 mod rest;
 mod run;
 mod ssh;
+mod stages;
 mod standby;
 mod startups;
 mod subject;
@@ -25,6 +27,7 @@ mod table;
 mod tally;
 mod targets;
 mod tunnels;
+mod waterfall;
 mod way;
 
 pub use options::{Options, Target};

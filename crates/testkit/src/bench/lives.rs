@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::{
+    guest,
     place::{Made, Place},
     progress::Progress,
     ssh,
@@ -11,6 +12,7 @@ use super::{
         CREATE_LOGIN, DELETE, EXEC, START, STOP,
     },
     tally::Tally,
+    waterfall::{self, Moment},
     way::{Way, in_turn},
 };
 
@@ -31,6 +33,8 @@ impl Since {
 
 /// What a create took, milliseconds from its beginning.
 pub(super) struct Created {
+    /// When that was.
+    pub(super) begun: Moment,
     /// What was made.
     pub(super) made: Made,
     /// Until it was answered.
@@ -43,13 +47,14 @@ pub(super) struct Created {
 
 /// Creates the container number 0 and logs in.
 pub(super) async fn create(place: &Place, way: Way) -> Created {
-    let since = Since::now();
+    let (begun, since) = (Moment::now(), Since::now());
     let made = place.create(way, 0).await;
     let answer = since.ms();
     ssh::banner(made.address).await;
     let banner = since.ms();
     ssh::login(&place.key(), &made.username, made.address).await;
     Created {
+        begun,
         made,
         answer,
         banner,
@@ -111,19 +116,27 @@ async fn life(place: &Place, tally: &mut Tally, way: Way) -> Life {
     tally.note(&CREATE_ANSWER, way, created.answer);
     tally.note(&CREATE_BANNER, way, created.banner);
     tally.note(&CREATE_LOGIN, way, created.login);
-    let made = created.made;
+    let made = &created.made;
 
     let since = Since::now();
-    place.exec(&made).await;
+    place.exec(made).await;
     tally.note(&EXEC, way, since.ms());
+    // By each way, so that the next things are done to the same.
+    let guest = match waterfall::wants_guests(tally) {
+        true => guest::look(place, made).await,
+        false => None,
+    };
+    if way == Way::Ours {
+        waterfall::note(place, tally, &created, guest).await;
+    }
 
     let since = Since::now();
-    place.stop(&made).await;
+    place.stop(made).await;
     let stop = since.ms();
     tally.note(&STOP, way, stop);
 
     let since = Since::now();
-    place.start(&made).await;
+    place.start(made).await;
     ssh::banner(made.address).await;
     let start = since.ms();
     tally.note(&START, way, start);
@@ -131,7 +144,7 @@ async fn life(place: &Place, tally: &mut Tally, way: Way) -> Life {
     // Deleted as it is in use, not while it boots.
     ssh::login(&place.key(), &made.username, made.address).await;
     let since = Since::now();
-    place.delete(&made).await;
+    place.delete(made).await;
     let delete = since.ms();
     tally.note(&DELETE, way, delete);
     Life {

@@ -2,6 +2,7 @@
 
 use super::{
     run::{Outcome, Rounds},
+    stages,
     table::{HEADING, lines},
     targets::targets,
 };
@@ -29,6 +30,7 @@ pub(super) fn page(outcome: &Outcome) -> String {
         let [values, measured, verdict] = wanted.told();
         page += &row([wanted.what, &values, &measured, &verdict]);
     }
+    page += &waterfall(outcome);
     page += "\n## What was measured\n";
     let mut section = "";
     for (of, cells) in lines(&outcome.tally) {
@@ -56,6 +58,26 @@ pub(super) fn page(outcome: &Outcome) -> String {
         }
     }
     page
+}
+
+/// Where a cold create goes, as a section; nothing where that is not known.
+fn waterfall(outcome: &Outcome) -> String {
+    let lines = outcome.tally.waterfall.lines();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut section = String::from(
+        "\n## Where a cold create goes\n\n\
+         Ours, in its order, milliseconds from the request: stages that follow one another, and (–) what goes on inside \
+         them. The daemon's are those of the operation, in whole milliseconds; the guest's are what its systemd tells, \
+         whose clock is the host's.\n\n",
+    );
+    section += &row(stages::HEADING);
+    section += "|---|---|---:|---:|---:|---:|\n";
+    for cells in &lines {
+        section += &row(cells.each_ref().map(String::as_str));
+    }
+    section
 }
 
 fn rounds(rounds: Rounds) -> String {

@@ -1,6 +1,7 @@
 //! The table on a terminal.
 
 use super::{
+    stages::Bar,
     tally::{Series, Tally},
     way::Way,
 };
@@ -54,6 +55,19 @@ pub(super) fn table(tally: &Tally) -> String {
             drawn += &format!("\n{section}\n");
         }
         drawn += &line(&widths, cells);
+    }
+    let stages = tally.waterfall.bars();
+    if !stages.is_empty() {
+        drawn += "\nWhere a cold create goes, ms: from, for (p50)\n";
+    }
+    for Bar {
+        name,
+        begins,
+        takes,
+        ..
+    } in stages
+    {
+        drawn += &format!("{name:<30}{:>10}{:>10}\n", number(begins), number(takes));
     }
     for what in &tally.left_out {
         drawn += &format!("\nnot measured: {what}");
