@@ -8,6 +8,7 @@ use super::{
     lives::Since,
     machine::{most_resident, resident},
     place::Place,
+    progress::Progress,
     subject::{ADDED_MCP_GET, ADDED_MCP_LIST, MCP_IDLE, MCP_LOAD, MCP_START},
     tally::Tally,
     way::Way,
@@ -29,7 +30,9 @@ async fn started(place: &Place) -> McpSession {
 
 /// Its start-up, and idle memory.
 pub(super) async fn start_ups(place: &Place, tally: &mut Tally, rounds: u32) {
+    let mut progress = Progress::of("start-up of mcp-server", rounds);
     for round in 0..=rounds {
+        progress.round(round);
         let since = Since::now();
         let mcp = started(place).await;
         let took = since.ms();
@@ -66,7 +69,9 @@ pub(super) async fn calls(
         mcp.stop().await;
         return;
     }
-    for _ in 0..rounds * CALLS {
+    let mut progress = Progress::of("calls through MCP", rounds * CALLS);
+    for round in 0..rounds * CALLS {
+        progress.round(round + 1);
         let since = Since::now();
         place.rest.read(list).await;
         let rest = since.ms();

@@ -3,13 +3,17 @@
 use tokio::time::Instant;
 
 use super::{
+    guest,
     place::{Made, Place},
+    progress::Progress,
     ssh,
     subject::{
-        ADDED_CREATE, CREATE_ANSWER, CREATE_BANNER, CREATE_LOGIN, DELETE, EXEC, START, STOP,
+        ADDED_CREATE, ADDED_DELETE, ADDED_START, ADDED_STOP, CREATE_ANSWER, CREATE_BANNER,
+        CREATE_LOGIN, DELETE, EXEC, START, STOP,
     },
     tally::Tally,
-    way::Way,
+    waterfall::{self, Moment},
+    way::{Way, in_turn},
 };
 
 /// Times in milliseconds since something began.
@@ -29,6 +33,8 @@ impl Since {
 
 /// What a create took, milliseconds from its beginning.
 pub(super) struct Created {
+    /// When that was.
+    pub(super) begun: Moment,
     /// What was made.
     pub(super) made: Made,
     /// Until it was answered.
@@ -41,13 +47,14 @@ pub(super) struct Created {
 
 /// Creates the container number 0 and logs in.
 pub(super) async fn create(place: &Place, way: Way) -> Created {
-    let since = Since::now();
+    let (begun, since) = (Moment::now(), Since::now());
     let made = place.create(way, 0).await;
     let answer = since.ms();
     ssh::banner(made.address).await;
     let banner = since.ms();
     ssh::login(&place.key(), &made.username, made.address).await;
     Created {
+        begun,
         made,
         answer,
         banner,
@@ -66,46 +73,107 @@ pub(super) async fn learn(place: &Place) {
 pub(super) async fn measure(place: &Place, tally: &mut Tally, rounds: u32, warm: bool) {
     let mut unused = Tally::default();
     let first = if warm { 0 } else { 1 };
+    let mut progress = Progress::of("lives of a container", rounds);
     for round in first..=rounds {
+        progress.round(round);
         let tally = if round == 0 { &mut unused } else { &mut *tally };
-        let mut banners = [None; 3];
-        let ways = place.ways();
-        for turn in 0..ways.len() {
-            // Each is first in turn: what the one before leaves to the disk and the kernel hits all alike.
-            let way = ways[(round as usize + turn) % ways.len()];
-            banners[way.place()] = Some(life(place, tally, way).await);
+        let mut lives = [None; 3];
+        for way in in_turn(place.ways(), round) {
+            lives[way.place()] = Some(life(place, tally, way).await);
         }
-        if let [Some(ours), Some(raw), _] = banners {
-            tally.note(&ADDED_CREATE, Way::Ours, ours - raw);
+        if let [Some(ours), Some(raw), _] = lives {
+            added(tally, ours, raw);
         }
     }
 }
 
-/// One life; answers with its create → SSH banner.
-async fn life(place: &Place, tally: &mut Tally, way: Way) -> f64 {
+/// What is compared of the lives of one round, milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    /// Create → SSH banner.
+    banner: f64,
+    stop: f64,
+    /// Start → SSH banner.
+    start: f64,
+    delete: f64,
+}
+
+/// What the daemon adds to each change: both did the same to the engine, one right after the other.
+fn added(tally: &mut Tally, ours: Life, raw: Life) {
+    for (subject, added) in [
+        (&ADDED_CREATE, ours.banner - raw.banner),
+        (&ADDED_START, ours.start - raw.start),
+        (&ADDED_STOP, ours.stop - raw.stop),
+        (&ADDED_DELETE, ours.delete - raw.delete),
+    ] {
+        tally.note(subject, Way::Ours, added);
+    }
+}
+
+/// One life.
+async fn life(place: &Place, tally: &mut Tally, way: Way) -> Life {
     let created = create(place, way).await;
     tally.note(&CREATE_ANSWER, way, created.answer);
     tally.note(&CREATE_BANNER, way, created.banner);
     tally.note(&CREATE_LOGIN, way, created.login);
-    let made = created.made;
+    let made = &created.made;
 
     let since = Since::now();
-    place.exec(&made).await;
+    place.exec(made).await;
     tally.note(&EXEC, way, since.ms());
+    // By each way, so that the next things are done to the same.
+    let guest = match waterfall::wants_guests(tally) {
+        true => guest::look(place, made).await,
+        false => None,
+    };
+    if way == Way::Ours {
+        waterfall::note(place, tally, &created, guest).await;
+    }
 
     let since = Since::now();
-    place.stop(&made).await;
-    tally.note(&STOP, way, since.ms());
+    place.stop(made).await;
+    let stop = since.ms();
+    tally.note(&STOP, way, stop);
 
     let since = Since::now();
-    place.start(&made).await;
+    place.start(made).await;
     ssh::banner(made.address).await;
-    tally.note(&START, way, since.ms());
+    let start = since.ms();
+    tally.note(&START, way, start);
 
     // Deleted as it is in use, not while it boots.
     ssh::login(&place.key(), &made.username, made.address).await;
     let since = Since::now();
-    place.delete(&made).await;
-    tally.note(&DELETE, way, since.ms());
-    created.banner
+    place.delete(made).await;
+    let delete = since.ms();
+    tally.note(&DELETE, way, delete);
+    Life {
+        banner: created.banner,
+        stop,
+        start,
+        delete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_to_each_change_is_ours_less_raw() {
+        let life = |banner, stop, start, delete| Life {
+            banner,
+            stop,
+            start,
+            delete,
+        };
+        let mut tally = Tally::default();
+        let (ours, raw) = (life(9.0, 8.0, 7.0, 6.0), life(1.0, 2.0, 3.0, 7.0));
+        added(&mut tally, ours, raw);
+        let added = [&ADDED_CREATE, &ADDED_STOP, &ADDED_START, &ADDED_DELETE].map(|subject| {
+            let row = tally.row(subject, None);
+            row.and_then(|row| row.of(Way::Ours)?.p50())
+        });
+        assert_eq!(added, [Some(8.0), Some(6.0), Some(4.0), Some(-1.0)]);
+    }
 }

@@ -10,9 +10,12 @@ use clap::{Args, Parser};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bench")]
 pub struct Options {
-    /// So many rounds are counted
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// So many rounds are counted; of what takes long or hardly varies fewer
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
+    /// So many creates from standby are counted: as many as a p99 needs that is not the largest
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub standby_rounds: u32,
     /// One round, and no more than ten containers: shows that all of it works, and nothing else
     #[arg(long)]
     pub quick: bool,
@@ -44,11 +47,17 @@ pub struct Target {
 impl Options {
     /// How many rounds there are.
     pub fn rounds(&self) -> u32 {
-        if self.quick {
-            self.rounds.min(1)
-        } else {
-            self.rounds
-        }
+        if self.quick { 1 } else { self.rounds }
+    }
+
+    /// How many creates from standby there are.
+    pub fn standby_rounds(&self) -> u32 {
+        if self.quick { 1 } else { self.standby_rounds }
+    }
+
+    /// How many rounds there are of what takes seconds each: bursts, rates, throughput.
+    pub fn long_rounds(&self) -> u32 {
+        self.rounds().div_ceil(6)
     }
 
     /// The numbers of containers of which lists are made.
@@ -94,8 +103,20 @@ mod tests {
             "bench --url http://h:1 --token-file /t --engine unix:/s",
             "bench --url http://h:1 --token-file /t --engine /s --project p",
             "bench --rounds 0",
+            "bench --standby-rounds 0",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_takes_long_has_fewer_rounds_and_a_quick_run_one_of_each() {
+        let rounds = |line| {
+            let asked = read(line).unwrap();
+            (asked.rounds(), asked.standby_rounds(), asked.long_rounds())
+        };
+        assert_eq!(rounds("bench"), (30, 100, 5));
+        assert_eq!(rounds("bench --rounds 7 --standby-rounds 20"), (7, 20, 2));
+        assert_eq!(rounds("bench --quick --rounds 7"), (1, 1, 1));
     }
 }

@@ -1,7 +1,8 @@
 //! `docs/benchmarks.md`.
 
 use super::{
-    run::Outcome,
+    run::{Outcome, Rounds},
+    stages,
     table::{HEADING, lines},
     targets::targets,
 };
@@ -15,20 +16,21 @@ pub(super) fn page(outcome: &Outcome) -> String {
          container: same image, storage, network, limits, user and key. Nobody sleeps; what is dialled is \
          dialled until it answers. The first round warms up and is not counted.\n\n\
          Seconds differ from machine to machine, the ratios less: **× raw** is p50 as a multiple of the raw \
-         API's. p95 and p99 are values that were measured (nearest rank), so of few values they are the \
-         largest. For milliseconds and MiB less is better, for what is per second more.\n\n\
+         API's. **values** is how many were measured. p95 and p99 are values among them (nearest rank): of fewer than 20 \
+         a p95, of fewer than 100 a p99 is the largest, and marked `max`. For milliseconds and MiB less is better, for what is per second more.\n\n\
          ![p50 and p99 of each way](benchmarks.svg)\n\n\
          ## The machine\n\n| | |\n|---|---|\n",
     );
     for (name, value) in &outcome.machine.0 {
         page += &row([*name, value.as_str()]);
     }
-    page += &row(["Rounds", &outcome.rounds.to_string()]);
-    page += "\n## What is wanted\n\n| | measured | |\n|---|---:|---|\n";
+    page += &row(["Rounds", &rounds(outcome.rounds)]);
+    page += "\n## What is wanted\n\n| | values | measured | |\n|---|---:|---:|---|\n";
     for wanted in targets(&outcome.tally) {
-        let [measured, verdict] = wanted.told();
-        page += &row([wanted.what, &measured, &verdict]);
+        let [values, measured, verdict] = wanted.told();
+        page += &row([wanted.what, &values, &measured, &verdict]);
     }
+    page += &waterfall(outcome);
     page += "\n## What was measured\n";
     let mut section = "";
     for (of, cells) in lines(&outcome.tally) {
@@ -58,6 +60,37 @@ pub(super) fn page(outcome: &Outcome) -> String {
     page
 }
 
+/// Where a cold create goes, as a section; nothing where that is not known.
+fn waterfall(outcome: &Outcome) -> String {
+    let lines = outcome.tally.waterfall.lines();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut section = String::from(
+        "\n## Where a cold create goes\n\n\
+         Ours, in its order, milliseconds from the request: stages that follow one another, and (–) what goes on inside \
+         them. The daemon's are those of the operation, in whole milliseconds; the guest's are what its systemd tells, \
+         whose clock is the host's.\n\n",
+    );
+    section += &row(stages::HEADING);
+    section += "|---|---|---:|---:|---:|---:|\n";
+    for cells in &lines {
+        section += &row(cells.each_ref().map(String::as_str));
+    }
+    section
+}
+
+fn rounds(rounds: Rounds) -> String {
+    let Rounds {
+        each,
+        standby,
+        long,
+    } = rounds;
+    format!(
+        "{each}; {standby} of creates from standby; {long} of bursts, requests per second and throughput"
+    )
+}
+
 /// One line of a table. What would end a cell is written otherwise.
 fn row<const N: usize>(cells: [&str; N]) -> String {
     let cells = cells.map(|cell| cell.replace('|', "\\|").replace('\n', " "));
@@ -79,13 +112,17 @@ mod tests {
         let page = page(&Outcome {
             machine,
             tally,
-            rounds: 7,
+            rounds: Rounds {
+                each: 7,
+                standby: 20,
+                long: 2,
+            },
         });
         for line in [
             "| Storage drivers in use | btrfs \\| dir |",
-            "| Rounds | 7 |",
+            "| Rounds | 7; 20 of creates from standby; 2 of bursts, requests per second and throughput |",
             "### List and get",
-            "| list, 1 container | ms | ours | 1 | 1.50 | 1.50 | 1.50 | – |",
+            "| list, 1 container | ms | ours | 1 | 1.50 | 1.50 max | 1.50 max | – |",
             "- the moon",
         ] {
             assert!(page.lines().any(|one| one == line), "{line} in\n{page}");

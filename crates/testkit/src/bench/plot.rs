@@ -2,6 +2,7 @@
 //! A row has a scale of its own, because a list takes a thousandth of a create.
 
 use super::{
+    stages::Bar,
     table::number,
     tally::{Row, Tally},
     way::Way,
@@ -56,6 +57,7 @@ pub(super) fn plot(tally: &Tally) -> String {
         }
         y += GAP;
     }
+    drawn += &waterfall(&tally.waterfall.bars(), &mut y);
     let mut legend = String::new();
     for (way, x) in Way::ALL.iter().zip([LEFT, LEFT + 70.0, LEFT + 140.0]) {
         legend += &format!(
@@ -75,6 +77,33 @@ pub(super) fn plot(tally: &Tally) -> String {
          aria-label=\"p50 and p99 of ours, the raw Incus API and the incus command\">\n\
          <style>{STYLE}</style>\n{legend}{drawn}</svg>\n"
     )
+}
+
+/// The stages of a cold create below each other, each from where it begins; what goes on inside another
+/// is grey.
+fn waterfall(bars: &[Bar], y: &mut f64) -> String {
+    let ends = bars.iter().map(|bar| bar.begins + bar.takes);
+    let most = ends.fold(0.0, f64::max);
+    if most <= 0.0 {
+        return String::new();
+    }
+    *y += GAP;
+    let mut drawn = text(LEFT, *y + 10.0, "start", "where a cold create goes, p50");
+    *y += STEP + GAP / 2.0;
+    for bar in bars {
+        let (from, wide) = (SPAN * bar.begins / most, SPAN * bar.takes / most);
+        let class = if bar.is_within { "raw" } else { "ours" };
+        drawn += &text(LEFT - 8.0, *y + 10.0, "end", bar.name);
+        drawn += &format!(
+            "<rect class=\"{class}\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{wide:.1}\" height=\"{BAR}\"/>\n",
+            LEFT + from,
+        );
+        let label = format!("{} ms", number(bar.takes));
+        drawn += &text(LEFT + from + wide + 6.0, *y + 10.0, "start", &label);
+        *y += STEP;
+    }
+    *y += GAP;
+    drawn
 }
 
 fn value(row: &Row, way: Way) -> Option<(f64, f64)> {
@@ -126,5 +155,29 @@ mod tests {
         assert!(!drawn.contains("tools/list"));
         assert_eq!(drawn.matches("class=\"w\"").count(), 2);
         assert!(drawn.starts_with("<svg ") && drawn.ends_with("</svg>\n"));
+    }
+
+    #[test]
+    fn a_stage_is_drawn_from_where_it_begins() {
+        let bar = |name, begins, takes, is_within| Bar {
+            name,
+            begins,
+            takes,
+            is_within,
+        };
+        let mut y = 0.0;
+        let bars = [
+            bar("make", 0.0, 100.0, false),
+            bar("– guest", 100.0, 300.0, true),
+        ];
+        let drawn = waterfall(&bars, &mut y);
+        let (half, end) = (LEFT + SPAN / 4.0, SPAN * 3.0 / 4.0);
+        assert!(
+            drawn.contains(&format!("class=\"raw\" x=\"{half:.1}\"")),
+            "{drawn}"
+        );
+        assert!(drawn.contains(&format!("width=\"{end:.1}\"")), "{drawn}");
+        assert!(y > 2.0 * STEP);
+        assert_eq!(waterfall(&[], &mut y), "");
     }
 }

@@ -6,10 +6,12 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     lives::Since,
+    options::Options,
     place::Place,
+    progress::Progress,
     subject::{ADDED_READ, RATE_EIGHT, RATE_ONE},
     tally::Tally,
-    way::Way,
+    way::{Way, in_turn},
 };
 
 /// For so long each.
@@ -19,31 +21,27 @@ const READS: u32 = 20;
 
 /// A short read on a connection that is kept; and lists of the `many` containers that there are, by one
 /// and by eight connections, by each way in turn.
-pub(super) async fn measure(place: &Place, tally: &mut Tally, many: u32, rounds: u32) {
+pub(super) async fn measure(place: &Place, tally: &mut Tally, many: u32, options: &Options) {
     let kept = place.rest.kept();
     let one = "/v1/containers?limit=1";
     kept.get(one).await;
-    for _ in 0..rounds * READS {
+    for _ in 0..options.rounds() * READS {
         let since = Since::now();
         kept.get(one).await;
         tally.note(&ADDED_READ, Way::Ours, since.ms());
     }
-    for _ in 0..rounds.div_ceil(3) {
+    let ways: &[Way] = if place.raw.is_some() {
+        &[Way::Ours, Way::Raw]
+    } else {
+        &[Way::Ours]
+    };
+    let mut progress = Progress::of("lists a second", options.long_rounds());
+    for round in 0..options.long_rounds() {
+        progress.round(round + 1);
         for (subject, connections) in [(&RATE_ONE, 1), (&RATE_EIGHT, 8)] {
-            let at = Some(many);
-            tally.note_at(
-                subject,
-                at,
-                Way::Ours,
-                rate(place, Way::Ours, connections).await,
-            );
-            if place.raw.is_some() {
-                tally.note_at(
-                    subject,
-                    at,
-                    Way::Raw,
-                    rate(place, Way::Raw, connections).await,
-                );
+            for way in in_turn(ways, round) {
+                let rate = rate(place, way, connections).await;
+                tally.note_at(subject, Some(many), way, rate);
             }
         }
     }
@@ -63,7 +61,10 @@ async fn rate(place: &Place, way: Way, connections: u32) -> f64 {
             while Instant::now() < end {
                 match (way, &raw) {
                     (Way::Raw, Some(raw)) => drop(raw.incus.instances().await.unwrap()),
-                    _ => drop(kept.get("/v1/containers").await),
+                    (Way::Ours, _) => drop(kept.get("/v1/containers").await),
+                    (Way::Raw, None) | (Way::Incus, _) => {
+                        unreachable!("{way:?} makes no lists here")
+                    }
                 }
                 answers += 1;
             }

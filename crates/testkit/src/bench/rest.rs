@@ -68,6 +68,15 @@ impl Rest {
         serde_json::from_slice(&self.get(path).await).unwrap()
     }
 
+    /// What a daemon of this shape need not have; `None` where it does not.
+    pub(super) async fn find(&self, path: &str) -> Option<Value> {
+        let (status, body) = self.ask(Method::GET, path, None).await;
+        if !status.is_success() {
+            return None;
+        }
+        serde_json::from_slice(&body).ok()
+    }
+
     /// A change that must succeed.
     pub(super) async fn change(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let what = format!("{method} {path}");

@@ -8,7 +8,9 @@ use super::{
     options::Options,
     page,
     place::Place,
-    plot, rates, standby,
+    plot,
+    progress::say,
+    rates, standby,
     subject::DAEMON_LOAD,
     table,
     tally::Tally,
@@ -24,7 +26,18 @@ pub struct Outcome {
     /// What was measured.
     pub(super) tally: Tally,
     /// With how many rounds.
-    pub(super) rounds: u32,
+    pub(super) rounds: Rounds,
+}
+
+/// How often things are measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rounds {
+    /// Most of them.
+    pub(super) each: u32,
+    /// Creates from standby.
+    pub(super) standby: u32,
+    /// What takes seconds each.
+    pub(super) long: u32,
 }
 
 /// Measures all there is; `None`, with the reason told, where there is nothing to measure on, or where
@@ -34,9 +47,8 @@ pub async fn run(options: &Options) -> Option<Outcome> {
     let place = match &options.target {
         Some(target) => Place::given(target),
         None => {
-            say("standbys");
             let place = Place::standing_by().await?;
-            standby::measure(&place, &mut tally, options.rounds()).await;
+            standby::measure(&place, &mut tally, options.standby_rounds()).await;
             // What still waits goes before the next begins.
             place.own?.daemon.stop().await;
             Place::own(&mut tally, options.rounds()).await?
@@ -64,7 +76,11 @@ pub async fn run(options: &Options) -> Option<Outcome> {
     Some(Outcome {
         machine,
         tally: done.ok()?.arranged(),
-        rounds: options.rounds(),
+        rounds: Rounds {
+            each: options.rounds(),
+            standby: options.standby_rounds(),
+            long: options.long_rounds(),
+        },
     })
 }
 
@@ -72,35 +88,30 @@ async fn all(place: Arc<Place>, mut tally: Tally, options: Options) -> Tally {
     let rounds = options.rounds();
     say("the same container by each way");
     lives::learn(&place).await;
-    say("lives of a container");
     lives::measure(&place, &mut tally, rounds, !options.quick).await;
     if place.own.is_none() {
-        standby::measure(&place, &mut tally, rounds).await;
+        standby::measure(&place, &mut tally, options.standby_rounds()).await;
     }
-    say("bursts of creates");
-    burst::measure(&place, &mut tally, rounds.div_ceil(3), options.burst()).await;
-    say("the tunnel");
-    tunnels::measure(&place, &mut tally, rounds, options.quick).await;
-    say("start-up of mcp-server");
+    burst::measure(&place, &mut tally, options.long_rounds(), options.burst()).await;
+    tunnels::measure(&place, &mut tally, &options).await;
     added::start_ups(&place, &mut tally, rounds).await;
-    say("reads");
     if let Some(own) = &place.own {
-        lists::measure(&place, own, &mut tally, rounds, options.listed()).await;
+        lists::measure(&place, own, &mut tally, &options).await;
         let most = most_resident(own.daemon.pid());
         tally.note(&DAEMON_LOAD, Way::Ours, most);
     } else {
-        reads_of_what_is_there(&place, &mut tally, rounds).await;
+        reads_of_what_is_there(&place, &mut tally, &options).await;
     }
     tally
 }
 
 /// Of a daemon that is not ours: nothing is put past it.
-async fn reads_of_what_is_there(place: &Place, tally: &mut Tally, rounds: u32) {
+async fn reads_of_what_is_there(place: &Place, tally: &mut Tally, options: &Options) {
     let made = lives::create(place, Way::Ours).await.made;
     let list = place.rest.read("/v1/containers").await;
     let many = list["containers"].as_array().map_or(0, Vec::len) as u32;
-    rates::measure(place, tally, many, rounds).await;
-    added::calls(place, tally, many, &made.username, rounds).await;
+    rates::measure(place, tally, many, options).await;
+    added::calls(place, tally, many, &made.username, options.rounds()).await;
     place.delete(&made).await;
     let mut left_out = |what: &str| tally.left_out.push(what.to_owned());
     left_out(
@@ -127,8 +138,4 @@ impl Outcome {
         fs::write(docs.join("benchmarks.md"), page::page(self))?;
         fs::write(docs.join("benchmarks.svg"), plot::plot(&self.tally))
     }
-}
-
-fn say(what: &str) {
-    eprintln!("bench: {what}");
 }

@@ -58,14 +58,27 @@ pub(super) async fn login(key: &Path, username: &str, address: Ipv4Addr) {
 }
 
 /// `ssh … COMMAND`, once; what it prints is read and thrown away.
-pub(super) async fn run(
+pub(super) async fn run(key: &Path, username: &str, address: Ipv4Addr, line: &str) -> ExitStatus {
+    let mut ssh = command(key, username, address, line);
+    ssh.stdout(Stdio::null()).status().await.unwrap()
+}
+
+/// The same; what it prints, where it succeeds.
+pub(super) async fn told(
     key: &Path,
     username: &str,
     address: Ipv4Addr,
-    command: &str,
-) -> ExitStatus {
-    Command::new("ssh")
-        .arg("-i")
+    line: &str,
+) -> Option<String> {
+    let mut ssh = command(key, username, address, line);
+    let told = ssh.output().await.unwrap();
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    told.status.success().then_some(text)
+}
+
+fn command(key: &Path, username: &str, address: Ipv4Addr, line: &str) -> Command {
+    let mut ssh = Command::new("ssh");
+    ssh.arg("-i")
         .arg(key)
         .args(options())
         // Addresses come round again with other host keys.
@@ -76,14 +89,11 @@ pub(super) async fn run(
             "UserKnownHostsFile=/dev/null",
         ])
         .arg(format!("{username}@{address}"))
-        .arg(command)
+        .arg(line)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .status()
-        .await
-        .unwrap()
+        .kill_on_drop(true);
+    ssh
 }
 
 /// What every ssh here is told.

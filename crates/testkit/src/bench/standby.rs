@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     lives::Since,
     place::{Made, Place},
+    progress::Progress,
     ssh,
     subject::{STANDBY_ANSWER, STANDBY_LOGIN},
     tally::Tally,
@@ -41,7 +42,9 @@ async fn waits(place: &Place) -> Option<Value> {
 
 /// Creates while one stands by.
 pub(super) async fn measure(place: &Place, tally: &mut Tally, rounds: u32) {
-    for _ in 0..rounds {
+    let mut progress = Progress::of("creates from standby", rounds);
+    for round in 1..=rounds {
+        progress.round(round);
         let Some(kind) = waits(place).await else {
             let why = "creates from standby containers: this daemon's info names none";
             tally.left_out.push(why.to_owned());

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use super::{
     daemon::{Daemon, Installed},
     machine::resident,
+    progress::Progress,
     subject::{DAEMON_IDLE, DAEMON_START},
     tally::Tally,
     way::Way,
@@ -19,7 +20,9 @@ const IDLE: Duration = Duration::from_secs(2);
 pub(super) async fn measure(installed: &Installed, tally: &mut Tally, rounds: u32) -> Daemon {
     // The first one reads the program from the disk: it is not counted.
     let mut daemon = installed.start().await;
-    for _ in 0..rounds {
+    let mut progress = Progress::of("start-up of the daemon", rounds);
+    for round in 0..rounds {
+        progress.round(round + 1);
         daemon.stop().await;
         daemon = installed.start().await;
         let cold = daemon.cold.as_secs_f64() * 1000.0;

@@ -193,6 +193,27 @@ pub(super) static ADDED_CREATE: Subject = of(
     "create → SSH banner, ours less raw of the same round; what chance does is in it, so it may be below zero",
 );
 /// See its words.
+pub(super) static ADDED_START: Subject = of(
+    ADDED,
+    "by the daemon to a start",
+    Milliseconds,
+    "the same of start → SSH banner",
+);
+/// See its words.
+pub(super) static ADDED_STOP: Subject = of(
+    ADDED,
+    "by the daemon to a stop",
+    Milliseconds,
+    "the same of stop",
+);
+/// See its words.
+pub(super) static ADDED_DELETE: Subject = of(
+    ADDED,
+    "by the daemon to a delete",
+    Milliseconds,
+    "the same of delete of a running one",
+);
+/// See its words.
 pub(super) static ADDED_MCP_LIST: Subject = of(
     ADDED,
     "by MCP to a list",

@@ -1,11 +1,12 @@
 //! The table on a terminal.
 
 use super::{
+    stages::Bar,
     tally::{Series, Tally},
     way::Way,
 };
 
-/// One line of a table: name, unit, way, n, p50, p95, p99, ratio to raw.
+/// One line of a table: name, unit, way, how many values, p50, p95, p99, ratio to raw.
 pub(super) type Cells = [String; 8];
 
 /// The lines of all rows, one for each way, each with the section it belongs to.
@@ -35,7 +36,7 @@ pub(super) fn lines(tally: &Tally) -> Vec<(&'static str, Cells)> {
 }
 
 /// The heading of [`lines`].
-pub(super) const HEADING: [&str; 8] = ["", "unit", "way", "n", "p50", "p95", "p99", "× raw"];
+pub(super) const HEADING: [&str; 8] = ["", "unit", "way", "values", "p50", "p95", "p99", "× raw"];
 
 /// All of it, for a terminal.
 pub(super) fn table(tally: &Tally) -> String {
@@ -54,6 +55,19 @@ pub(super) fn table(tally: &Tally) -> String {
             drawn += &format!("\n{section}\n");
         }
         drawn += &line(&widths, cells);
+    }
+    let stages = tally.waterfall.bars();
+    if !stages.is_empty() {
+        drawn += "\nWhere a cold create goes, ms: from, for (p50)\n";
+    }
+    for Bar {
+        name,
+        begins,
+        takes,
+        ..
+    } in stages
+    {
+        drawn += &format!("{name:<30}{:>10}{:>10}\n", number(begins), number(takes));
     }
     for what in &tally.left_out {
         drawn += &format!("\nnot measured: {what}");
@@ -78,12 +92,17 @@ fn line(widths: &[usize; 8], cells: &Cells) -> String {
 }
 
 fn shown(series: &Series) -> [String; 3] {
-    let text = |value: Option<f64>| value.map_or("–".into(), number);
-    [
-        text(series.p50()),
-        text(series.percentile(95)),
-        text(series.percentile(99)),
-    ]
+    let p50 = series.p50().map_or("–".into(), number);
+    [p50, percentile(series, 95), percentile(series, 99)]
+}
+
+/// A percentile; one that rests on too few values to be any other than the largest says so.
+pub(super) fn percentile(series: &Series, percent: u8) -> String {
+    match series.percentile(percent) {
+        None => "–".into(),
+        Some(value) if series.is_largest(percent) => format!("{} max", number(value)),
+        Some(value) => number(value),
+    }
 }
 
 /// A value with three or four digits that say something.
@@ -109,15 +128,15 @@ mod tests {
         tally.note(&MCP_START, Way::Ours, 12.34);
         tally.left_out.push("something".into());
         let wanted = "\
-                                unit  way    n   p50   p95   p99  × raw
+                                unit  way    values   p50       p95       p99  × raw
 
 List and get
-list, 50 containers      ms    ours   1  0.50  0.50  0.50   0.25
-list, 50 containers      ms    raw    1  2.00  2.00  2.00   1.00
-list, 50 containers      ms    incus  1   150   150   150  75.20
+list, 50 containers      ms    ours        1  0.50  0.50 max  0.50 max   0.25
+list, 50 containers      ms    raw         1  2.00  2.00 max  2.00 max   1.00
+list, 50 containers      ms    incus       1   150   150 max   150 max  75.20
 
 Start-up
-mcp-server → tools/list  ms    ours   1  12.3  12.3  12.3      –
+mcp-server → tools/list  ms    ours        1  12.3  12.3 max  12.3 max      –
 
 not measured: something
 ";
@@ -138,5 +157,22 @@ not measured: something
         assert_eq!(number(-3.456), "-3.46");
         assert_eq!(number(45.67), "45.7");
         assert_eq!(number(1234.5), "1234");
+    }
+
+    #[test]
+    fn a_percentile_of_few_values_says_that_it_is_the_largest() {
+        let told = |many: u32| {
+            let mut tally = Tally::default();
+            for value in 1..=many {
+                tally.note(&MCP_START, Way::Ours, f64::from(value));
+            }
+            let row = tally.row(&MCP_START, None).unwrap().clone();
+            let series = row.of(Way::Ours).unwrap();
+            [percentile(series, 95), percentile(series, 99)]
+        };
+        assert_eq!(told(19), ["19.0 max", "19.0 max"]);
+        assert_eq!(told(20), ["19.0", "20.0 max"]);
+        assert_eq!(told(99), ["95.0", "99.0 max"]);
+        assert_eq!(told(100), ["95.0", "99.0"]);
     }
 }

@@ -1,6 +1,7 @@
 //! What was measured so far, and its arithmetic.
 
 use super::{
+    stages::Waterfall,
     subject::{SECTIONS, Subject},
     way::Way,
 };
@@ -24,11 +25,18 @@ pub(super) struct Row {
 pub(super) struct Tally {
     /// The rows.
     pub(super) rows: Vec<Row>,
+    /// Where creates went.
+    pub(super) waterfall: Waterfall,
     /// What was not measured, and why.
     pub(super) left_out: Vec<String>,
 }
 
 impl Series {
+    /// One value more.
+    pub(super) fn push(&mut self, value: f64) {
+        self.0.push(value);
+    }
+
     /// How many values.
     pub(super) fn count(&self) -> usize {
         self.0.len()
@@ -52,6 +60,12 @@ impl Series {
         let sorted = self.sorted();
         let rank = (sorted.len() * usize::from(percent)).div_ceil(100);
         sorted.get(rank.max(1) - 1).copied()
+    }
+
+    /// Whether that percentile is the largest of them, for want of more values.
+    pub(super) fn is_largest(&self, percent: u8) -> bool {
+        let many = self.count();
+        (many * usize::from(percent)).div_ceil(100) == many
     }
 
     fn sorted(&self) -> Vec<f64> {
@@ -108,7 +122,19 @@ impl Tally {
             });
             self.rows.len() - 1
         });
-        self.rows[place].series[way.place()].0.push(value);
+        self.rows[place].series[way.place()].push(value);
+    }
+
+    /// Says once that something is not measured.
+    pub(super) fn leave_out(&mut self, what: &str) {
+        if !self.is_left_out(what) {
+            self.left_out.push(what.to_owned());
+        }
+    }
+
+    /// Whether that was said.
+    pub(super) fn is_left_out(&self, what: &str) -> bool {
+        self.left_out.iter().any(|one| one == what)
     }
 
     /// The same with the rows as they are shown: section by section, and within one those of a subject

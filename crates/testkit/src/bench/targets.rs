@@ -2,11 +2,12 @@
 
 use super::{
     subject::{
-        ADDED_READ, BURST_LIMITED, CREATE_BANNER, CREATE_LOGIN, DAEMON_IDLE, LIST, MCP_IDLE,
-        MCP_START, STANDBY_ANSWER, Subject,
+        ADDED_CREATE, ADDED_DELETE, ADDED_READ, ADDED_START, ADDED_STOP, BURST_LIMITED,
+        CREATE_BANNER, CREATE_LOGIN, DAEMON_IDLE, LIST, MCP_IDLE, MCP_START, STANDBY_ANSWER,
+        Subject,
     },
     table::number,
-    tally::{Row, Tally},
+    tally::{Row, Series, Tally, ratio},
     way::Way,
 };
 
@@ -16,110 +17,197 @@ pub(super) struct Wanted {
     /// What, with its bound.
     pub(super) what: &'static str,
     /// What was measured; `None` where it was not.
-    pub(super) measured: Option<f64>,
-    /// What it is compared with.
-    bound: f64,
-    /// Whether more is better.
-    at_least: bool,
+    measured: Option<f64>,
+    /// How many values of ours it is from.
+    values: usize,
+    /// Whether it is a percentile that is the largest value, for want of more of them.
+    is_largest: bool,
+    bound: Bound,
+}
+
+/// What it is compared with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// What is judged of a row.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    P50,
+    P99,
+    /// As a multiple of the raw API's.
+    P50ToRaw,
+    P99ToRaw,
+    /// The p50 of the `incus` command as a multiple of ours.
+    TimesAsFast,
+}
+
+impl Of {
+    fn measured(self, row: &Row) -> Option<f64> {
+        let p50 = |way| row.of(way)?.p50();
+        let p99 = |way| row.of(way)?.percentile(99);
+        match self {
+            Self::P50 => p50(Way::Ours),
+            Self::P99 => p99(Way::Ours),
+            Self::P50ToRaw => row.to_raw(Way::Ours),
+            Self::P99ToRaw => ratio(p99(Way::Ours)?, p99(Way::Raw)?),
+            Self::TimesAsFast => ratio(p50(Way::Incus)?, p50(Way::Ours)?),
+        }
+    }
+
+    fn is_tail(self) -> bool {
+        match self {
+            Self::P99 | Self::P99ToRaw => true,
+            Self::P50 | Self::P50ToRaw | Self::TimesAsFast => false,
+        }
+    }
 }
 
 impl Wanted {
+    fn new(what: &'static str, row: Option<&Row>, of: Of, bound: Bound) -> Self {
+        let ours = row.and_then(|row| row.of(Way::Ours));
+        Self {
+            what,
+            measured: row.and_then(|row| of.measured(row)),
+            values: ours.map_or(0, Series::count),
+            is_largest: of.is_tail() && ours.is_some_and(|series| series.is_largest(99)),
+            bound,
+        }
+    }
+
     /// Whether it was reached; `None` where it was not measured.
     pub(super) fn is_hit(&self) -> Option<bool> {
         let measured = self.measured?;
-        Some(if self.at_least {
-            measured >= self.bound
-        } else {
-            measured <= self.bound
+        Some(match self.bound {
+            Bound::AtMost(most) => measured <= most,
+            Bound::AtLeast(least) => measured >= least,
         })
     }
 
-    /// The value and the verdict, in words.
-    pub(super) fn told(&self) -> [String; 2] {
+    /// How many values, what they say, and the verdict, in words.
+    pub(super) fn told(&self) -> [String; 3] {
         let verdict = match self.is_hit() {
             Some(true) => "hit",
             Some(false) => "**miss**",
             None => "not measured",
         };
-        [self.measured.map_or("–".into(), number), verdict.to_owned()]
+        let measured = self.measured.map_or("–".into(), |value| {
+            let largest = if self.is_largest { " max" } else { "" };
+            format!("{}{largest}", number(value))
+        });
+        [self.values.to_string(), measured, verdict.to_owned()]
     }
 }
 
 /// All of them.
 pub(super) fn targets(tally: &Tally) -> Vec<Wanted> {
-    let row = |subject: &Subject| tally.row(subject, None);
-    let p50 = |row: Option<&Row>| row?.of(Way::Ours)?.p50();
-    let most = |what, measured, bound| Wanted {
-        what,
-        measured,
-        bound,
-        at_least: false,
+    use Bound::{AtLeast, AtMost};
+    let one =
+        |what, subject: &Subject, of, bound| Wanted::new(what, tally.row(subject, None), of, bound);
+    let many = |what, subject: &Subject, at, of, bound| {
+        Wanted::new(what, tally.row(subject, Some(at)), of, bound)
     };
-    let least = |what, measured, bound| Wanted {
-        what,
-        measured,
-        bound,
-        at_least: true,
-    };
-    let banner = row(&CREATE_BANNER);
-    let burst = tally.row(&BURST_LIMITED, Some(10));
-    let tail = |row: &Row| {
-        let of = |way| row.of(way)?.percentile(99);
-        super::tally::ratio(of(Way::Ours)?, of(Way::Raw)?)
-    };
-    let listed = tally.row(&LIST, Some(200)).and_then(|row| {
-        let of = |way| row.of(way)?.p50();
-        super::tally::ratio(of(Way::Incus)?, of(Way::Ours)?)
-    });
     vec![
-        most(
+        one(
             "create → SSH banner, p50 as a multiple of raw: ≤ 1.15",
-            banner.and_then(|row| row.to_raw(Way::Ours)),
-            1.15,
+            &CREATE_BANNER,
+            Of::P50ToRaw,
+            AtMost(1.15),
         ),
-        most(
+        one(
             "create → SSH banner, p99 as a multiple of raw's p99: ≤ 2",
-            banner.and_then(tail),
-            2.0,
+            &CREATE_BANNER,
+            Of::P99ToRaw,
+            AtMost(2.0),
         ),
-        most("create → SSH banner, p50: ≤ 500 ms", p50(banner), 500.0),
-        most(
+        one(
+            "create → SSH banner, p50: ≤ 500 ms",
+            &CREATE_BANNER,
+            Of::P50,
+            AtMost(500.0),
+        ),
+        one(
             "create → ssh login, p50: ≤ 750 ms",
-            p50(row(&CREATE_LOGIN)),
-            750.0,
+            &CREATE_LOGIN,
+            Of::P50,
+            AtMost(750.0),
         ),
-        most(
+        one(
             "create → answer from standby, p50: ≤ 40 ms",
-            p50(row(&STANDBY_ANSWER)),
-            40.0,
+            &STANDBY_ANSWER,
+            Of::P50,
+            AtMost(40.0),
         ),
-        most(
+        one(
             "create → answer from standby, p99: ≤ 100 ms",
-            row(&STANDBY_ANSWER).and_then(|row| row.of(Way::Ours)?.percentile(99)),
-            100.0,
+            &STANDBY_ANSWER,
+            Of::P99,
+            AtMost(100.0),
         ),
-        least(
+        many(
             "burst of 10, throughput as a multiple of raw's: ≥ 0.95",
-            burst.and_then(|row| row.to_raw(Way::Ours)),
-            0.95,
+            &BURST_LIMITED,
+            10,
+            Of::P50ToRaw,
+            AtLeast(0.95),
         ),
-        least(
+        many(
             "list of 200, times as fast as `incus list`: ≥ 50",
-            listed,
-            50.0,
+            &LIST,
+            200,
+            Of::TimesAsFast,
+            AtLeast(50.0),
         ),
-        most(
+        one(
             "added by the daemon to a read, p50: ≤ 2 ms",
-            p50(row(&ADDED_READ)),
-            2.0,
+            &ADDED_READ,
+            Of::P50,
+            AtMost(2.0),
         ),
-        most(
+        one(
+            "added by the daemon to a create, p50: ≤ 2 ms",
+            &ADDED_CREATE,
+            Of::P50,
+            AtMost(2.0),
+        ),
+        one(
+            "added by the daemon to a start, p50: ≤ 2 ms",
+            &ADDED_START,
+            Of::P50,
+            AtMost(2.0),
+        ),
+        one(
+            "added by the daemon to a stop, p50: ≤ 2 ms",
+            &ADDED_STOP,
+            Of::P50,
+            AtMost(2.0),
+        ),
+        one(
+            "added by the daemon to a delete, p50: ≤ 2 ms",
+            &ADDED_DELETE,
+            Of::P50,
+            AtMost(2.0),
+        ),
+        one(
             "mcp-server from exec to its first tools/list, p50: ≤ 10 ms",
-            p50(row(&MCP_START)),
-            10.0,
+            &MCP_START,
+            Of::P50,
+            AtMost(10.0),
         ),
-        most("daemon, idle: ≤ 25 MiB", p50(row(&DAEMON_IDLE)), 25.0),
-        most("mcp-server, idle: ≤ 10 MiB", p50(row(&MCP_IDLE)), 10.0),
+        one(
+            "daemon, idle: ≤ 25 MiB",
+            &DAEMON_IDLE,
+            Of::P50,
+            AtMost(25.0),
+        ),
+        one(
+            "mcp-server, idle: ≤ 10 MiB",
+            &MCP_IDLE,
+            Of::P50,
+            AtMost(10.0),
+        ),
     ]
 }
 
@@ -130,9 +218,9 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_neither_hit_nor_missed() {
         let none = targets(&Tally::default());
-        assert_eq!(none.len(), 12);
+        assert_eq!(none.len(), 16);
         assert!(none.iter().all(|wanted| wanted.is_hit().is_none()));
-        assert_eq!(none[0].told(), ["–", "not measured"]);
+        assert_eq!(none[0].told(), ["0", "–", "not measured"]);
     }
 
     #[test]
@@ -142,6 +230,8 @@ mod tests {
         tally.note(&MCP_IDLE, Way::Ours, 10.01);
         tally.note_at(&LIST, Some(200), Way::Ours, 2.0);
         tally.note_at(&LIST, Some(200), Way::Incus, 99.0);
+        tally.note(&ADDED_CREATE, Way::Ours, -3.0);
+        tally.note(&ADDED_STOP, Way::Ours, 2.1);
         tally.note(&CREATE_BANNER, Way::Ours, 460.0);
         tally.note(&CREATE_BANNER, Way::Raw, 400.0);
         tally.note_at(&BURST_LIMITED, Some(10), Way::Ours, 1.0);
@@ -150,9 +240,22 @@ mod tests {
         let hits: Vec<Option<bool>> = all.iter().map(Wanted::is_hit).collect();
         let (yes, no) = (Some(true), Some(false));
         let wanted = [
-            yes, yes, yes, None, None, None, yes, no, None, None, yes, no,
+            yes, yes, yes, None, None, None, yes, no, None, yes, None, no, None, None, yes, no,
         ];
         assert_eq!(hits, wanted);
-        assert_eq!(all[7].told(), ["49.5", "**miss**"]);
+        assert_eq!(all[7].told(), ["1", "49.5", "**miss**"]);
+    }
+
+    #[test]
+    fn a_p99_of_fewer_than_a_hundred_values_is_told_as_their_largest() {
+        let told = |many: u32| {
+            let mut tally = Tally::default();
+            for _ in 0..many {
+                tally.note(&STANDBY_ANSWER, Way::Ours, 30.0);
+            }
+            [4, 5].map(|place| targets(&tally)[place].told().join(" "))
+        };
+        assert_eq!(told(99), ["99 30.0 hit", "99 30.0 max hit"]);
+        assert_eq!(told(100), ["100 30.0 hit", "100 30.0 hit"]);
     }
 }

@@ -67,7 +67,10 @@ async fn a_container_that_is_started_again_at_once_sees_its_own_limits() {
             ..InstancePatch::default()
         };
         let incus = bed.incus();
-        incus.patch_instance(&instance.name, &limited).await.unwrap();
+        incus
+            .patch_instance(&instance.name, &limited)
+            .await
+            .unwrap();
         let started = daemon
             .ask_as_admin("POST", "/v1/containers/alice/start", None)
             .await;
