@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use containarium_incus::{Error, Exec, InstancePatch, StateChange};
 
 use super::{Body, Engine, MAKE, body, login_keys, personal, root, tags};
-use crate::{Record, clock};
+use crate::{Record, clock, create::LEAST_DISK};
 
 /// What runs inside to take its user in.
 const CLAIM: &str = "/usr/lib/containarium/claim";
@@ -17,7 +17,9 @@ const BOOT: Duration = Duration::from_secs(60);
 /// What one may use until somebody has it.
 const CPUS: &str = "1";
 const MEMORY: u64 = 512 << 20;
-const DISK: u64 = 4 << 30;
+/// The smallest that a container's disk may be, so that it only grows when somebody gets it: lvm does not
+/// shrink a file system that is in use.
+const DISK: u64 = LEAST_DISK;
 
 impl Engine {
     /// Makes and starts one.
