@@ -125,6 +125,13 @@ async fn it_is_configured_as_one_that_was_made_for_its_user() {
     let there = Simulated::on(162).await;
     let core = opened(&there, 1).await;
     waiting(&core, &there, 1).await;
+    let waits = standbys(&there).await.remove(0);
+    let (autostart, size) = (
+        waits.config.get("boot.autostart").map(String::as_str),
+        waits.devices["root"]["size"].as_str(),
+    );
+    // A start of the host boots none, and whoever gets it needs no less.
+    assert_eq!((autostart, size), (Some("false"), "2000000000"));
     let served = create(&core, "alice", true).await.unwrap();
     assert_eq!(served.served_from, ServedFrom::Standby);
     core.close(SOON).await;
