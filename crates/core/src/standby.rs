@@ -95,8 +95,8 @@ pub(crate) struct Standbys {
 /// One is made or removed at a time.
 #[derive(Debug, Default)]
 struct UnderWay {
-    /// What the one that is being made holds.
-    making: Option<(Ipv4Addr, u32)>,
+    /// The one that is being made, or that could not be and is not removed yet.
+    making: Option<Candidate>,
     /// The id of the one that is being removed, which nobody gets any more.
     leaving: Option<String>,
 }
@@ -138,9 +138,9 @@ impl Containarium {
     /// gives some out looks in the transaction in which that is done.
     pub(crate) fn in_use(&self) -> (Vec<Ipv4Addr>, Vec<u32>) {
         let (mut addresses, mut uids) = self.inner.inventory.in_use();
-        if let Some((address, uid_base)) = self.inner.standbys.under_way().making {
-            addresses.push(address);
-            uids.push(uid_base);
+        if let Some(making) = &self.inner.standbys.under_way().making {
+            addresses.push(making.address);
+            uids.push(making.uid_base);
         }
         (addresses, uids)
     }
@@ -220,6 +220,7 @@ impl Containarium {
         if !self.inner.inventory.is_listed() || self.engine_answers().is_err() {
             return Ok(());
         }
+        self.unmade().await?;
         let counts = &self.inner.standbys.counts;
         let mut wanted = Vec::new();
         for kind in counts {
@@ -310,24 +311,47 @@ impl Containarium {
         let core = self.clone();
         let held = self.inner.store.write(move |tx| {
             let held = tx.hold(&core.inner.engine.installation, core.in_use())?;
-            core.inner.standbys.under_way().making = held;
-            Ok(held)
+            let making = held.map(|(address, uid_base)| Candidate {
+                id,
+                address,
+                uid_base,
+            });
+            core.inner.standbys.under_way().making.clone_from(&making);
+            Ok(making)
         });
-        let (address, uid_base) = held.await?.ok_or(NotKept::Exhausted)?;
+        let making = held.await?.ok_or(NotKept::Exhausted)?;
         let body = Body {
-            id: &id,
+            id: &making.id,
             image: &kind.image,
             docker: kind.docker,
-            address,
-            uid_base,
+            address: making.address,
+            uid_base: making.uid_base,
         };
-        let made = self.boot_standby(&body).await;
-        if made.is_err() {
-            // What cannot be removed now is found, and not frozen, in the next look.
-            self.removed_standby(&instance_name(&id)).await?;
+        match self.boot_standby(&body).await {
+            Ok(()) => {
+                self.inner.standbys.under_way().making = None;
+                Ok(())
+            }
+            Err(error) => {
+                if let Err(stays) = self.unmade().await {
+                    tracing::warn!(error = %chain(&stays), "a standby that could not be made is not removed yet");
+                    self.disagree();
+                }
+                Err(error)
+            }
         }
+    }
+
+    /// Removes what could not be made, if there is something. Until that is done, it keeps what it holds,
+    /// and no other is made.
+    async fn unmade(&self) -> Result<(), NotKept> {
+        let making = self.inner.standbys.under_way().making.clone();
+        let Some(making) = making else { return Ok(()) };
+        let instance = instance_name(&making.id);
+        self.removed_standby(&instance).await?;
+        self.inner.inventory.remove(&instance);
         self.inner.standbys.under_way().making = None;
-        made
+        Ok(())
     }
 
     async fn boot_standby(&self, body: &Body<'_>) -> Result<(), NotKept> {

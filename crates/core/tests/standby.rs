@@ -249,6 +249,28 @@ async fn one_that_cannot_be_used_is_removed_and_the_container_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_made_is_removed_before_another_is() {
+    let there = Simulated::on(166).await;
+    let refused = |text: &str| Fault::Refuse {
+        code: 500,
+        text: text.to_owned(),
+    };
+    // It cannot be asked whether it is up, and does not go at once.
+    there.sim.fail_next(On::Exec, refused("no init"));
+    there.sim.fail_next(On::Delete, refused("it is busy"));
+    let core = opened(&there, 1).await;
+    wait_for(SOON, "one was begun", async || {
+        let all = standbys(&there).await;
+        if all.is_empty() { Err(()) } else { Ok(()) }
+    })
+    .await;
+    create(&core, "alice", false).await.unwrap();
+    waiting(&core, &there, 1).await;
+    let all = there.incus.instances().await.unwrap();
+    assert_eq!(all.len(), 2, "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_next_daemon_takes_over_those_that_wait_and_removes_the_others() {
     let there = Simulated::on(165).await;
     let core = opened(&there, 2).await;
