@@ -33,6 +33,8 @@ const LEAST_MEMORY: u64 = 128_000_000;
 pub(crate) const LEAST_DISK: u64 = 2_000_000_000;
 /// How long a create may take, engine away and all, if its image is there.
 const WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How long a create waits for the first listing of what the engine has.
+const LISTED: Duration = Duration::from_secs(5);
 /// How long preparing its image may take.
 const PREPARING: Duration = Duration::from_secs(45 * 60);
 /// What a new container needs besides is left for later where others are being made, but no longer than
@@ -62,6 +64,9 @@ impl Containarium {
         let id = Ulid::generate().to_string().to_lowercase();
         let judged = async {
             self.engine_answers()?;
+            // Until then, what standbys have seems to be free.
+            let listed = timeout(LISTED, self.inner.inventory.listed()).await;
+            listed.map_err(|_late| Error::EngineSilent)?;
             let (spec, notes) = self.spec(&request).await?;
             Ok(Plan {
                 target: request.username.to_string(),
