@@ -3,6 +3,7 @@
 //! comes of it; one that a killed run left is removed by the next.
 
 use std::{
+    net::Ipv4Addr,
     path::Path,
     time::{Duration, Instant},
 };
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     Installation, Record, Spec, Store,
     clock::now,
-    engine::{self, Engine, INSTALL_TAG},
+    engine::{self, Engine, INSTALL_TAG, Tags},
     installation::UIDS,
     login,
     setup::Report,
@@ -104,7 +105,7 @@ pub(crate) async fn try_out(
         }
     };
     let limit = Limit::of(&pool);
-    let record = match record(here, store, limit.disk()) {
+    let record = match record(&incus, here, store, limit.disk()).await {
         Ok(record) => record,
         Err(why) => return unknown(why),
     };
@@ -163,15 +164,25 @@ async fn sweep(incus: &Client, engine: &Engine) -> Result<(), Error> {
 }
 
 /// A container like any user's, with an address and user ids that no user gets.
-fn record(here: &Installation, store: &Store, disk: u64) -> Result<Record, String> {
-    let known = store.all_containers();
-    let taken: Vec<u32> = known.iter().map(|record| record.uid_base).collect();
-    // Users' are given out from below.
-    let uid_base = (0..here.uid_ranges)
-        .rev()
-        .map(|n| here.uid_first + n * UIDS)
-        .find(|base| !taken.contains(base))
-        .ok_or("there are no free user ids for a container")?;
+async fn record(
+    incus: &Client,
+    here: &Installation,
+    store: &Store,
+    disk: u64,
+) -> Result<Record, String> {
+    let known = store.all_containers().into_iter();
+    let known = known.map(|record| (Some(record.address), Some(record.uid_base)));
+    // Standbys and builders have no row.
+    let there = incus.each_instance(|instance| {
+        let tags = Tags::of(&instance);
+        Some((tags.address, tags.uid_base))
+    });
+    let there = there
+        .await
+        .map_err(|e| format!("Incus does not list what it has: {e}"))?;
+    let (addresses, uids): (Vec<_>, Vec<_>) = known.chain(there).unzip();
+    let (address, uid_base) = free(here, &addresses, &uids)
+        .ok_or("there is no free address or range of user ids for a container")?;
     let parsed = |e: &dyn std::fmt::Display| e.to_string();
     let username: Username = "doctor".parse().map_err(|e| parsed(&e))?;
     Ok(Record {
@@ -190,8 +201,7 @@ fn record(here: &Installation, store: &Store, disk: u64) -> Result<Record, Strin
             docker: true,
             labels: std::collections::BTreeMap::new(),
         },
-        // The bridge's is the first, a builder's the second; users' begin at the tenth.
-        address: std::net::Ipv4Addr::from(u32::from(here.gateway) + 2),
+        address,
         uid_base,
         running: false,
         kept_until: None,
@@ -200,6 +210,24 @@ fn record(here: &Installation, store: &Store, disk: u64) -> Result<Record, Strin
         created_at: now(),
         updated_at: now(),
     })
+}
+
+/// An address and user ids that nobody has, and that no user gets.
+fn free(
+    here: &Installation,
+    addresses: &[Option<Ipv4Addr>],
+    uids: &[Option<u32>],
+) -> Option<(Ipv4Addr, u32)> {
+    // The bridge's is the first, a builder's the second; users' begin at the tenth.
+    let address = (2..9)
+        .map(|n| Ipv4Addr::from(u32::from(here.gateway) + n))
+        .find(|address| !addresses.contains(&Some(*address)))?;
+    // Users' are given out from below.
+    let uid_base = (0..here.uid_ranges)
+        .rev()
+        .map(|n| here.uid_first + n * UIDS)
+        .find(|base| !uids.contains(&Some(*base)))?;
+    Some((address, uid_base))
 }
 
 struct Probe<'a> {
@@ -426,6 +454,36 @@ fn place(url: &str) -> Option<(String, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_probe_has_nothing_that_a_container_or_a_standby_has() {
+        let here = Installation {
+            id: "i".into(),
+            name: "ct".into(),
+            pool: "ct".into(),
+            gateway: Ipv4Addr::new(10, 90, 0, 1),
+            prefix: 16,
+            uid_first: 1_000_000,
+            uid_ranges: 3,
+            default_image: "local:debian/12".parse().unwrap(),
+            ssh_port: 22,
+            simulated: false,
+        };
+        let at = |n| Ipv4Addr::new(10, 90, 0, n);
+        let uids = |n| 1_000_000 + n * UIDS;
+        assert_eq!(free(&here, &[], &[]), Some((at(3), uids(2))));
+        // What is not ours may have neither.
+        let taken = [None, Some(uids(2))];
+        assert_eq!(
+            free(&here, &[Some(at(3)), None], &taken),
+            Some((at(4), uids(1)))
+        );
+        let all = [0, 1, 2].map(|n| Some(uids(n)));
+        assert_eq!(free(&here, &[], &all), None);
+        // The tenth is a user's already.
+        let all: Vec<_> = (3..10).map(|n| Some(at(n))).collect();
+        assert_eq!(free(&here, &all, &[]), None);
+    }
 
     #[test]
     fn a_place_is_a_host_and_a_port_and_no_shell() {
