@@ -89,7 +89,26 @@ enum NotKept {
 pub(crate) struct Standbys {
     counts: Vec<StandbyCount>,
     under_way: Mutex<UnderWay>,
+    current: Mutex<Current>,
     wake: Notify,
+}
+
+/// What containers are made from, as it was last seen.
+#[derive(Debug, Default)]
+struct Current {
+    /// Fingerprints, by image and whether Docker is in it.
+    from: HashMap<(ImageRef, bool), String>,
+    /// How often that has changed: a look that was begun before is void.
+    changes: u64,
+}
+
+/// One that nobody has.
+#[derive(Clone, Debug)]
+struct Spare {
+    created_at: u64,
+    id: String,
+    made: Made,
+    state: State,
 }
 
 /// One is made or removed at a time.
@@ -121,6 +140,37 @@ impl Standbys {
         self.wake.notify_one();
     }
 
+    /// An image was prepared anew or deleted: what was made from the one before is given to nobody, and
+    /// the next look finds out what there is now.
+    pub(crate) fn image_changed(&self, image: &ImageRef) {
+        let mut current = self.current();
+        current.changes += 1;
+        current.from.retain(|(known, _), _| known != image);
+        drop(current);
+        self.wake();
+    }
+
+    /// What is found by a look that was begun after so many changes.
+    fn looked(&self, changes: u64, found: &[(&StandbyCount, Option<String>)]) {
+        let mut current = self.current();
+        if current.changes == changes {
+            let there = found.iter().filter_map(|(kind, from)| {
+                Some(((kind.image.clone(), kind.docker), from.clone()?))
+            });
+            current.from = there.collect();
+        }
+    }
+
+    /// Whether containers are still made from what this one was.
+    fn is_current(&self, made: &Made) -> bool {
+        let kind = (made.image.clone(), made.docker);
+        self.current().from.get(&kind) == Some(&made.from)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether this one is being removed.
     fn is_leaving(&self, id: &str) -> bool {
         self.under_way().leaving.as_deref() == Some(id)
@@ -148,8 +198,10 @@ impl Containarium {
     /// Those that a create of this image may take, the one that waited longest first.
     pub(crate) fn waiting(&self, image: &ImageRef, docker: bool) -> Vec<Candidate> {
         let mut found = self.those(|tags, made, seen| {
-            let is_it =
-                seen.state == State::Frozen && made.image == *image && made.docker == docker;
+            let is_it = seen.state == State::Frozen
+                && made.image == *image
+                && made.docker == docker
+                && self.inner.standbys.is_current(made);
             is_it.then(|| (tags.created_at, Candidate::of(tags)))
         });
         found.sort_by_key(|(created_at, _)| *created_at);
@@ -214,20 +266,22 @@ impl Containarium {
         }
     }
 
-    /// Removes those that nobody wants, and makes those that are missing, as long as nobody else is at
-    /// work.
+    /// Removes those that nobody wants, and makes one of those that are missing, as long as nobody else is
+    /// at work.
     async fn keep_some(&self) -> Result<(), NotKept> {
         if !self.inner.inventory.is_listed() || self.engine_answers().is_err() {
             return Ok(());
         }
         self.unmade().await?;
-        let counts = &self.inner.standbys.counts;
+        let standbys = &self.inner.standbys;
+        let changes = standbys.current().changes;
         let mut wanted = Vec::new();
-        for kind in counts {
+        for kind in &standbys.counts {
             let from = self.inner.engine.prepared(&kind.image, kind.docker).await?;
             wanted.push((kind, from));
         }
-        for id in self.unwanted(&wanted) {
+        standbys.looked(changes, &wanted);
+        for id in unwanted(self.spare(), &wanted, clock::now()) {
             self.discard(&id).await?;
         }
         for (kind, from) in &wanted {
@@ -235,46 +289,30 @@ impl Containarium {
                 tracing::warn!(image = %kind.image, docker = kind.docker, "no standby: the image is not prepared");
                 continue;
             }
-            while self.waiting(&kind.image, kind.docker).len() < kind.count as usize {
+            if self.waiting(&kind.image, kind.docker).len() < kind.count as usize {
                 if !self.inner.operations.is_idle() {
                     // Woken when the last of them ends.
                     return Ok(());
                 }
                 self.make_standby(kind).await?;
+                // The image may be another meanwhile: all is looked at again before the next is made.
+                standbys.wake();
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Those that are too many, too old, made from what is no longer the image, or not frozen: an earlier
-    /// daemon left them before they were ready, or their host was started anew.
-    fn unwanted(&self, wanted: &[(&StandbyCount, Option<String>)]) -> Vec<String> {
-        let now = clock::now();
-        let mut kept: HashMap<(ImageRef, bool), u32> = HashMap::new();
-        let mut all = self.those(|tags, made, seen| {
-            Some((tags.created_at, tags.id.clone(), made.clone(), seen.state))
-        });
-        // The youngest stay.
-        all.sort_by_key(|(created_at, ..)| std::cmp::Reverse(*created_at));
-        let mut unwanted = Vec::new();
-        for (created_at, id, made, state) in all {
-            let kind = wanted.iter().find(|(kind, from)| {
-                kind.image == made.image
-                    && kind.docker == made.docker
-                    && from.as_ref() == Some(&made.from)
-            });
-            let young = now.saturating_sub(created_at) < OLD;
-            let so_far = kept.entry((made.image, made.docker)).or_default();
-            let keep = kind.is_some_and(|(kind, _)| *so_far < kind.count)
-                && young
-                && state == State::Frozen;
-            if keep {
-                *so_far += 1;
-            } else {
-                unwanted.push(id);
-            }
-        }
-        unwanted
+    /// All that nobody has.
+    fn spare(&self) -> Vec<Spare> {
+        self.those(|tags, made, seen| {
+            Some(Spare {
+                created_at: tags.created_at,
+                id: tags.id.clone(),
+                made: made.clone(),
+                state: seen.state,
+            })
+        })
     }
 
     /// Removes a standby, unless a create has taken it meanwhile.
@@ -412,9 +450,138 @@ impl Containarium {
     }
 }
 
+/// Those that are too many, too old, made from what is no longer the image, or not frozen: an earlier
+/// daemon left them before they were ready, or their host was started anew.
+fn unwanted(
+    mut all: Vec<Spare>,
+    wanted: &[(&StandbyCount, Option<String>)],
+    now: u64,
+) -> Vec<String> {
+    let mut kept: HashMap<(ImageRef, bool), u32> = HashMap::new();
+    // The youngest stay.
+    all.sort_by_key(|one| std::cmp::Reverse(one.created_at));
+    let mut unwanted = Vec::new();
+    for one in all {
+        let made = one.made;
+        let kind = wanted.iter().find(|(kind, from)| {
+            kind.image == made.image
+                && kind.docker == made.docker
+                && from.as_ref() == Some(&made.from)
+        });
+        let young = now.saturating_sub(one.created_at) < OLD;
+        let so_far = kept.entry((made.image, made.docker)).or_default();
+        let keep = kind.is_some_and(|(kind, _)| *so_far < kind.count)
+            && young
+            && one.state == State::Frozen;
+        if keep {
+            *so_far += 1;
+        } else {
+            unwanted.push(one.id);
+        }
+    }
+    unwanted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    fn spare(id: &str, age: u64, from: &str, state: State) -> Spare {
+        Spare {
+            created_at: NOW - age,
+            id: id.to_owned(),
+            made: Made {
+                image: "local:a".parse().unwrap(),
+                docker: true,
+                from: from.to_owned(),
+            },
+            state,
+        }
+    }
+
+    #[test]
+    fn what_is_too_old_or_of_another_image_or_does_not_wait_goes() {
+        let kept: StandbyCount = "local:a,docker=2".parse().unwrap();
+        let other: StandbyCount = "local:a=9".parse().unwrap();
+        let wanted = |from: Option<&str>| {
+            vec![
+                (&other, Some("new".to_owned())),
+                (&kept, from.map(str::to_owned)),
+            ]
+        };
+        let frozen = State::Frozen;
+        for (why, all, from, goes) in [
+            (
+                "older than a day",
+                vec![
+                    spare("young", OLD - 1, "new", frozen),
+                    spare("old", OLD, "new", frozen),
+                ],
+                Some("new"),
+                &["old"][..],
+            ),
+            (
+                "the image was prepared anew",
+                vec![
+                    spare("before", 10, "old", frozen),
+                    spare("since", 1, "new", frozen),
+                ],
+                Some("new"),
+                &["before"],
+            ),
+            (
+                "the image was deleted",
+                vec![spare("a", 1, "new", frozen)],
+                None,
+                &["a"],
+            ),
+            (
+                "too many",
+                vec![
+                    spare("first", 3, "new", frozen),
+                    spare("second", 2, "new", frozen),
+                    spare("third", 1, "new", frozen),
+                ],
+                Some("new"),
+                &["first"],
+            ),
+            (
+                "not frozen",
+                vec![
+                    spare("runs", 1, "new", State::Running),
+                    spare("stopped", 2, "new", State::Stopped),
+                    spare("waits", 3, "new", frozen),
+                ],
+                Some("new"),
+                &["runs", "stopped"],
+            ),
+        ] {
+            assert_eq!(unwanted(all, &wanted(from), NOW), goes, "{why}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_made_from_the_image_of_now_is_given_out() {
+        let kind: StandbyCount = "local:a,docker=2".parse().unwrap();
+        let standbys = Standbys::new(vec![kind.clone()]);
+        let is_current = |from| standbys.is_current(&spare("a", 1, from, State::Frozen).made);
+        let look =
+            |changes, from: &str| standbys.looked(changes, &[(&kind, Some(from.to_owned()))]);
+        assert!(!is_current("old"), "nobody has looked yet");
+        look(0, "old");
+        assert!(is_current("old") && !is_current("new"));
+        standbys.image_changed(&kind.image);
+        assert!(!is_current("old") && !is_current("new"));
+        // Begun before that.
+        look(0, "old");
+        assert!(!is_current("old"));
+        look(1, "new");
+        assert!(is_current("new") && !is_current("old"));
+        standbys.image_changed(&"local:b".parse().unwrap());
+        assert!(is_current("new"));
+    }
 
     #[test]
     fn counts_are_read() {

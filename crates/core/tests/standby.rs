@@ -249,6 +249,32 @@ async fn one_that_cannot_be_used_is_removed_and_the_container_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn those_of_an_image_that_was_made_anew_are_replaced() {
+    let there = Simulated::on(167).await;
+    let core = opened(&there, 1).await;
+    let before = waiting(&core, &there, 1).await;
+    // As an `init` beside the daemon does it.
+    let anew = there
+        .sim
+        .add_image("containarium/docker/local/debian/12", &[]);
+    // Whoever keeps them looks after each operation.
+    create(&core, "bob", false).await.unwrap();
+    wait_for(SOON, "another waits", async || {
+        let now = waiting(&core, &there, 1).await;
+        if now.is_disjoint(&before) {
+            Ok(())
+        } else {
+            Err(now)
+        }
+    })
+    .await;
+    let alice = create(&core, "alice", true).await.unwrap();
+    assert_eq!(alice.served_from, ServedFrom::Standby, "{alice:?}");
+    let hers = instance_of(&there, "alice").await;
+    assert_eq!(hers.config["volatile.base_image"], anew);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_made_is_removed_before_another_is() {
     let there = Simulated::on(166).await;
     let refused = |text: &str| Fault::Refuse {
