@@ -288,7 +288,10 @@ pub(crate) fn reserved(
             Ok(())
         }
         Reserved::NameTaken => Err(Error::NameTaken(username)),
-        Reserved::Exhausted => Err(Error::Exhausted),
+        Reserved::Exhausted => {
+            core.inner.standbys.give_way();
+            Err(Error::Exhausted)
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
     collections::HashMap,
     net::Ipv4Addr,
     str::FromStr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -90,6 +93,8 @@ pub(crate) struct Standbys {
     counts: Vec<StandbyCount>,
     under_way: Mutex<UnderWay>,
     current: Mutex<Current>,
+    /// Whether somebody was refused an address or user ids since the last look.
+    scarce: AtomicBool,
     wake: Notify,
 }
 
@@ -138,6 +143,12 @@ impl Standbys {
     /// seen what the engine has.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Somebody was refused, because all addresses or user ids are taken: what nobody wants gives way.
+    pub(crate) fn give_way(&self) {
+        self.scarce.store(true, Ordering::Release);
+        self.wake();
     }
 
     /// An image was prepared anew or deleted: what was made from the one before is given to nobody, and
@@ -272,7 +283,6 @@ impl Containarium {
         if !self.inner.inventory.is_listed() || self.engine_answers().is_err() {
             return Ok(());
         }
-        self.unmade().await?;
         let standbys = &self.inner.standbys;
         let changes = standbys.current().changes;
         let mut wanted = Vec::new();
@@ -281,9 +291,17 @@ impl Containarium {
             wanted.push((kind, from));
         }
         standbys.looked(changes, &wanted);
+        if !self.may_work() {
+            return Ok(());
+        }
+        self.unmade().await?;
         for id in unwanted(self.spare(), &wanted, clock::now()) {
+            if !self.may_work() {
+                return Ok(());
+            }
             self.discard(&id).await?;
         }
+        standbys.scarce.store(false, Ordering::Release);
         for (kind, from) in &wanted {
             if from.is_none() {
                 tracing::warn!(image = %kind.image, docker = kind.docker, "no standby: the image is not prepared");
@@ -291,7 +309,6 @@ impl Containarium {
             }
             if self.waiting(&kind.image, kind.docker).len() < kind.count as usize {
                 if !self.inner.operations.is_idle() {
-                    // Woken when the last of them ends.
                     return Ok(());
                 }
                 self.make_standby(kind).await?;
@@ -301,6 +318,13 @@ impl Containarium {
             }
         }
         Ok(())
+    }
+
+    /// Whether something may be removed: nobody is at work, who would wait for it, or somebody could have
+    /// what it holds. Woken when the last of those at work ends.
+    fn may_work(&self) -> bool {
+        let scarce = self.inner.standbys.scarce.load(Ordering::Acquire);
+        scarce || self.inner.operations.is_idle()
     }
 
     /// All that nobody has.
