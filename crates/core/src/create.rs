@@ -149,7 +149,10 @@ impl Containarium {
         let name = record.username.container_name();
         let (took, served_from) = (run.took(), run.op().work.served_from());
         let mut message = match served_from {
-            ServedFrom::Cold => format!("{name} is ready after {:.1} s.", took.as_secs_f64()),
+            ServedFrom::Cold => {
+                let why = self.why_cold(record, run);
+                format!("{name} is ready after {:.1} s.{why}", took.as_secs_f64())
+            }
             ServedFrom::Standby => {
                 format!(
                     "{name} is ready after {:.2} s, from standby.",
@@ -171,6 +174,18 @@ impl Containarium {
             container: self.view(record, Some(State::Running)),
             message,
             served_from,
+        }
+    }
+
+    /// Why it was made although standbys like it are kept; empty where none are.
+    fn why_cold(&self, record: &Record, run: &Run) -> &'static str {
+        let Spec { image, docker, .. } = &record.spec;
+        if run.is_begun(Step::Claim) {
+            " Its standby could not be used."
+        } else if self.inner.standbys.keeps(image, *docker) {
+            " No standby was ready."
+        } else {
+            ""
         }
     }
 

@@ -145,6 +145,12 @@ impl Standbys {
         self.wake.notify_one();
     }
 
+    /// Whether any of this kind are kept.
+    pub(crate) fn keeps(&self, image: &ImageRef, docker: bool) -> bool {
+        let is_it = |one: &StandbyCount| one.image == *image && one.docker == docker;
+        self.counts.iter().any(|one| is_it(one) && one.count > 0)
+    }
+
     /// Somebody was refused, because all addresses or user ids are taken: what nobody wants gives way.
     pub(crate) fn give_way(&self) {
         self.scarce.store(true, Ordering::Release);

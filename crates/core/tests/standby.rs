@@ -107,6 +107,7 @@ async fn a_create_takes_one_and_another_is_made() {
     // Of another kind there is none.
     let bob = create(&core, "bob", false).await.unwrap();
     assert_eq!(bob.served_from, ServedFrom::Cold, "{bob:?}");
+    assert!(!bob.message.contains("standby"), "{}", bob.message);
 
     // Nobody sees them but who asks for them.
     let list = core
@@ -178,9 +179,12 @@ async fn of_many_at_once_each_gets_its_own() {
         tokio::spawn(async move { create(&core, name, true).await.unwrap() })
     });
     let (mut standby, mut addresses) = (0, BTreeSet::new());
+    let none = "No standby was ready.";
     for one in made {
         let one = one.await.unwrap();
-        standby += usize::from(one.served_from == ServedFrom::Standby);
+        let served = one.served_from == ServedFrom::Standby;
+        standby += usize::from(served);
+        assert_eq!(one.message.contains(none), !served, "{}", one.message);
         addresses.insert(one.container.network.ip_address);
     }
     assert_eq!((standby, addresses.len()), (2, 5));
@@ -216,6 +220,8 @@ async fn one_that_cannot_be_used_is_removed_and_the_container_made_anew() {
         let name = format!("alice{n}");
         let made = create(&core, &name, true).await.unwrap();
         assert_eq!(made.served_from, ServedFrom::Cold, "{on:?}: {made:?}");
+        let said = "Its standby could not be used.";
+        assert!(made.message.contains(said), "{}", made.message);
         let ask = ListOperations {
             target: Some(name.parse().unwrap()),
             ..ListOperations::default()
