@@ -33,6 +33,8 @@ const LEAST_MEMORY: u64 = 128_000_000;
 pub(crate) const LEAST_DISK: u64 = 2_000_000_000;
 /// How long a create may take, engine away and all, if its image is there.
 const WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How long a create waits for the first listing of what the engine has.
+const LISTED: Duration = Duration::from_secs(5);
 /// How long preparing its image may take.
 const PREPARING: Duration = Duration::from_secs(45 * 60);
 /// What a new container needs besides is left for later where others are being made, but no longer than
@@ -62,6 +64,9 @@ impl Containarium {
         let id = Ulid::generate().to_string().to_lowercase();
         let judged = async {
             self.engine_answers()?;
+            // Until then, what standbys have seems to be free.
+            let listed = timeout(LISTED, self.inner.inventory.listed()).await;
+            listed.map_err(|_late| Error::EngineSilent)?;
             let (spec, notes) = self.spec(&request).await?;
             Ok(Plan {
                 target: request.username.to_string(),
@@ -144,7 +149,10 @@ impl Containarium {
         let name = record.username.container_name();
         let (took, served_from) = (run.took(), run.op().work.served_from());
         let mut message = match served_from {
-            ServedFrom::Cold => format!("{name} is ready after {:.1} s.", took.as_secs_f64()),
+            ServedFrom::Cold => {
+                let why = self.why_cold(record, run);
+                format!("{name} is ready after {:.1} s.{why}", took.as_secs_f64())
+            }
             ServedFrom::Standby => {
                 format!(
                     "{name} is ready after {:.2} s, from standby.",
@@ -166,6 +174,18 @@ impl Containarium {
             container: self.view(record, Some(State::Running)),
             message,
             served_from,
+        }
+    }
+
+    /// Why it was made although standbys like it are kept; empty where none are.
+    fn why_cold(&self, record: &Record, run: &Run) -> &'static str {
+        let Spec { image, docker, .. } = &record.spec;
+        if run.is_begun(Step::Claim) {
+            " Its standby could not be used."
+        } else if self.inner.standbys.keeps(image, *docker) {
+            " No standby was ready."
+        } else {
+            ""
         }
     }
 
@@ -283,7 +303,10 @@ pub(crate) fn reserved(
             Ok(())
         }
         Reserved::NameTaken => Err(Error::NameTaken(username)),
-        Reserved::Exhausted => Err(Error::Exhausted),
+        Reserved::Exhausted => {
+            core.inner.standbys.give_way();
+            Err(Error::Exhausted)
+        }
     }
 }
 

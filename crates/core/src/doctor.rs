@@ -19,6 +19,7 @@ mod command;
 mod daemon;
 mod disk;
 mod engine;
+mod fill;
 mod finding;
 mod firewall;
 mod host_ports;

@@ -8,7 +8,10 @@ use std::{
     collections::HashMap,
     net::Ipv4Addr,
     str::FromStr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -89,14 +92,35 @@ enum NotKept {
 pub(crate) struct Standbys {
     counts: Vec<StandbyCount>,
     under_way: Mutex<UnderWay>,
+    current: Mutex<Current>,
+    /// Whether somebody was refused an address or user ids since the last look.
+    scarce: AtomicBool,
     wake: Notify,
+}
+
+/// What containers are made from, as it was last seen.
+#[derive(Debug, Default)]
+struct Current {
+    /// Fingerprints, by image and whether Docker is in it.
+    from: HashMap<(ImageRef, bool), String>,
+    /// How often that has changed: a look that was begun before is void.
+    changes: u64,
+}
+
+/// One that nobody has.
+#[derive(Clone, Debug)]
+struct Spare {
+    created_at: u64,
+    id: String,
+    made: Made,
+    state: State,
 }
 
 /// One is made or removed at a time.
 #[derive(Debug, Default)]
 struct UnderWay {
-    /// What the one that is being made holds.
-    making: Option<(Ipv4Addr, u32)>,
+    /// The one that is being made, or that could not be and is not removed yet.
+    making: Option<Candidate>,
     /// The id of the one that is being removed, which nobody gets any more.
     leaving: Option<String>,
 }
@@ -121,6 +145,49 @@ impl Standbys {
         self.wake.notify_one();
     }
 
+    /// Whether any of this kind are kept.
+    pub(crate) fn keeps(&self, image: &ImageRef, docker: bool) -> bool {
+        let is_it = |one: &StandbyCount| one.image == *image && one.docker == docker;
+        self.counts.iter().any(|one| is_it(one) && one.count > 0)
+    }
+
+    /// Somebody was refused, because all addresses or user ids are taken: what nobody wants gives way.
+    pub(crate) fn give_way(&self) {
+        self.scarce.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// An image was prepared anew or deleted: what was made from the one before is given to nobody, and
+    /// the next look finds out what there is now.
+    pub(crate) fn image_changed(&self, image: &ImageRef) {
+        let mut current = self.current();
+        current.changes += 1;
+        current.from.retain(|(known, _), _| known != image);
+        drop(current);
+        self.wake();
+    }
+
+    /// What is found by a look that was begun after so many changes.
+    fn looked(&self, changes: u64, found: &[(&StandbyCount, Option<String>)]) {
+        let mut current = self.current();
+        if current.changes == changes {
+            let there = found.iter().filter_map(|(kind, from)| {
+                Some(((kind.image.clone(), kind.docker), from.clone()?))
+            });
+            current.from = there.collect();
+        }
+    }
+
+    /// Whether containers are still made from what this one was.
+    fn is_current(&self, made: &Made) -> bool {
+        let kind = (made.image.clone(), made.docker);
+        self.current().from.get(&kind) == Some(&made.from)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether this one is being removed.
     fn is_leaving(&self, id: &str) -> bool {
         self.under_way().leaving.as_deref() == Some(id)
@@ -138,9 +205,9 @@ impl Containarium {
     /// gives some out looks in the transaction in which that is done.
     pub(crate) fn in_use(&self) -> (Vec<Ipv4Addr>, Vec<u32>) {
         let (mut addresses, mut uids) = self.inner.inventory.in_use();
-        if let Some((address, uid_base)) = self.inner.standbys.under_way().making {
-            addresses.push(address);
-            uids.push(uid_base);
+        if let Some(making) = &self.inner.standbys.under_way().making {
+            addresses.push(making.address);
+            uids.push(making.uid_base);
         }
         (addresses, uids)
     }
@@ -148,8 +215,10 @@ impl Containarium {
     /// Those that a create of this image may take, the one that waited longest first.
     pub(crate) fn waiting(&self, image: &ImageRef, docker: bool) -> Vec<Candidate> {
         let mut found = self.those(|tags, made, seen| {
-            let is_it =
-                seen.state == State::Frozen && made.image == *image && made.docker == docker;
+            let is_it = seen.state == State::Frozen
+                && made.image == *image
+                && made.docker == docker
+                && self.inner.standbys.is_current(made);
             is_it.then(|| (tags.created_at, Candidate::of(tags)))
         });
         found.sort_by_key(|(created_at, _)| *created_at);
@@ -214,66 +283,66 @@ impl Containarium {
         }
     }
 
-    /// Removes those that nobody wants, and makes those that are missing, as long as nobody else is at
-    /// work.
+    /// Removes those that nobody wants, and makes one of those that are missing, as long as nobody else is
+    /// at work.
     async fn keep_some(&self) -> Result<(), NotKept> {
         if !self.inner.inventory.is_listed() || self.engine_answers().is_err() {
             return Ok(());
         }
-        let counts = &self.inner.standbys.counts;
+        let standbys = &self.inner.standbys;
+        let changes = standbys.current().changes;
         let mut wanted = Vec::new();
-        for kind in counts {
+        for kind in &standbys.counts {
             let from = self.inner.engine.prepared(&kind.image, kind.docker).await?;
             wanted.push((kind, from));
         }
-        for id in self.unwanted(&wanted) {
+        standbys.looked(changes, &wanted);
+        if !self.may_work() {
+            return Ok(());
+        }
+        self.unmade().await?;
+        for id in unwanted(self.spare(), &wanted, clock::now()) {
+            if !self.may_work() {
+                return Ok(());
+            }
             self.discard(&id).await?;
         }
+        standbys.scarce.store(false, Ordering::Release);
         for (kind, from) in &wanted {
             if from.is_none() {
                 tracing::warn!(image = %kind.image, docker = kind.docker, "no standby: the image is not prepared");
                 continue;
             }
-            while self.waiting(&kind.image, kind.docker).len() < kind.count as usize {
+            if self.waiting(&kind.image, kind.docker).len() < kind.count as usize {
                 if !self.inner.operations.is_idle() {
-                    // Woken when the last of them ends.
                     return Ok(());
                 }
                 self.make_standby(kind).await?;
+                // The image may be another meanwhile: all is looked at again before the next is made.
+                standbys.wake();
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Those that are too many, too old, made from what is no longer the image, or not frozen: an earlier
-    /// daemon left them before they were ready, or their host was started anew.
-    fn unwanted(&self, wanted: &[(&StandbyCount, Option<String>)]) -> Vec<String> {
-        let now = clock::now();
-        let mut kept: HashMap<(ImageRef, bool), u32> = HashMap::new();
-        let mut all = self.those(|tags, made, seen| {
-            Some((tags.created_at, tags.id.clone(), made.clone(), seen.state))
-        });
-        // The youngest stay.
-        all.sort_by_key(|(created_at, ..)| std::cmp::Reverse(*created_at));
-        let mut unwanted = Vec::new();
-        for (created_at, id, made, state) in all {
-            let kind = wanted.iter().find(|(kind, from)| {
-                kind.image == made.image
-                    && kind.docker == made.docker
-                    && from.as_ref() == Some(&made.from)
-            });
-            let young = now.saturating_sub(created_at) < OLD;
-            let so_far = kept.entry((made.image, made.docker)).or_default();
-            let keep = kind.is_some_and(|(kind, _)| *so_far < kind.count)
-                && young
-                && state == State::Frozen;
-            if keep {
-                *so_far += 1;
-            } else {
-                unwanted.push(id);
-            }
-        }
-        unwanted
+    /// Whether something may be removed: nobody is at work, who would wait for it, or somebody could have
+    /// what it holds. Woken when the last of those at work ends.
+    fn may_work(&self) -> bool {
+        let scarce = self.inner.standbys.scarce.load(Ordering::Acquire);
+        scarce || self.inner.operations.is_idle()
+    }
+
+    /// All that nobody has.
+    fn spare(&self) -> Vec<Spare> {
+        self.those(|tags, made, seen| {
+            Some(Spare {
+                created_at: tags.created_at,
+                id: tags.id.clone(),
+                made: made.clone(),
+                state: seen.state,
+            })
+        })
     }
 
     /// Removes a standby, unless a create has taken it meanwhile.
@@ -310,24 +379,47 @@ impl Containarium {
         let core = self.clone();
         let held = self.inner.store.write(move |tx| {
             let held = tx.hold(&core.inner.engine.installation, core.in_use())?;
-            core.inner.standbys.under_way().making = held;
-            Ok(held)
+            let making = held.map(|(address, uid_base)| Candidate {
+                id,
+                address,
+                uid_base,
+            });
+            core.inner.standbys.under_way().making.clone_from(&making);
+            Ok(making)
         });
-        let (address, uid_base) = held.await?.ok_or(NotKept::Exhausted)?;
+        let making = held.await?.ok_or(NotKept::Exhausted)?;
         let body = Body {
-            id: &id,
+            id: &making.id,
             image: &kind.image,
             docker: kind.docker,
-            address,
-            uid_base,
+            address: making.address,
+            uid_base: making.uid_base,
         };
-        let made = self.boot_standby(&body).await;
-        if made.is_err() {
-            // What cannot be removed now is found, and not frozen, in the next look.
-            self.removed_standby(&instance_name(&id)).await?;
+        match self.boot_standby(&body).await {
+            Ok(()) => {
+                self.inner.standbys.under_way().making = None;
+                Ok(())
+            }
+            Err(error) => {
+                if let Err(stays) = self.unmade().await {
+                    tracing::warn!(error = %chain(&stays), "a standby that could not be made is not removed yet");
+                    self.disagree();
+                }
+                Err(error)
+            }
         }
+    }
+
+    /// Removes what could not be made, if there is something. Until that is done, it keeps what it holds,
+    /// and no other is made.
+    async fn unmade(&self) -> Result<(), NotKept> {
+        let making = self.inner.standbys.under_way().making.clone();
+        let Some(making) = making else { return Ok(()) };
+        let instance = instance_name(&making.id);
+        self.removed_standby(&instance).await?;
+        self.inner.inventory.remove(&instance);
         self.inner.standbys.under_way().making = None;
-        made
+        Ok(())
     }
 
     async fn boot_standby(&self, body: &Body<'_>) -> Result<(), NotKept> {
@@ -388,9 +480,138 @@ impl Containarium {
     }
 }
 
+/// Those that are too many, too old, made from what is no longer the image, or not frozen: an earlier
+/// daemon left them before they were ready, or their host was started anew.
+fn unwanted(
+    mut all: Vec<Spare>,
+    wanted: &[(&StandbyCount, Option<String>)],
+    now: u64,
+) -> Vec<String> {
+    let mut kept: HashMap<(ImageRef, bool), u32> = HashMap::new();
+    // The youngest stay.
+    all.sort_by_key(|one| std::cmp::Reverse(one.created_at));
+    let mut unwanted = Vec::new();
+    for one in all {
+        let made = one.made;
+        let kind = wanted.iter().find(|(kind, from)| {
+            kind.image == made.image
+                && kind.docker == made.docker
+                && from.as_ref() == Some(&made.from)
+        });
+        let young = now.saturating_sub(one.created_at) < OLD;
+        let so_far = kept.entry((made.image, made.docker)).or_default();
+        let keep = kind.is_some_and(|(kind, _)| *so_far < kind.count)
+            && young
+            && one.state == State::Frozen;
+        if keep {
+            *so_far += 1;
+        } else {
+            unwanted.push(one.id);
+        }
+    }
+    unwanted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    fn spare(id: &str, age: u64, from: &str, state: State) -> Spare {
+        Spare {
+            created_at: NOW - age,
+            id: id.to_owned(),
+            made: Made {
+                image: "local:a".parse().unwrap(),
+                docker: true,
+                from: from.to_owned(),
+            },
+            state,
+        }
+    }
+
+    #[test]
+    fn what_is_too_old_or_of_another_image_or_does_not_wait_goes() {
+        let kept: StandbyCount = "local:a,docker=2".parse().unwrap();
+        let other: StandbyCount = "local:a=9".parse().unwrap();
+        let wanted = |from: Option<&str>| {
+            vec![
+                (&other, Some("new".to_owned())),
+                (&kept, from.map(str::to_owned)),
+            ]
+        };
+        let frozen = State::Frozen;
+        for (why, all, from, goes) in [
+            (
+                "older than a day",
+                vec![
+                    spare("young", OLD - 1, "new", frozen),
+                    spare("old", OLD, "new", frozen),
+                ],
+                Some("new"),
+                &["old"][..],
+            ),
+            (
+                "the image was prepared anew",
+                vec![
+                    spare("before", 10, "old", frozen),
+                    spare("since", 1, "new", frozen),
+                ],
+                Some("new"),
+                &["before"],
+            ),
+            (
+                "the image was deleted",
+                vec![spare("a", 1, "new", frozen)],
+                None,
+                &["a"],
+            ),
+            (
+                "too many",
+                vec![
+                    spare("first", 3, "new", frozen),
+                    spare("second", 2, "new", frozen),
+                    spare("third", 1, "new", frozen),
+                ],
+                Some("new"),
+                &["first"],
+            ),
+            (
+                "not frozen",
+                vec![
+                    spare("runs", 1, "new", State::Running),
+                    spare("stopped", 2, "new", State::Stopped),
+                    spare("waits", 3, "new", frozen),
+                ],
+                Some("new"),
+                &["runs", "stopped"],
+            ),
+        ] {
+            assert_eq!(unwanted(all, &wanted(from), NOW), goes, "{why}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_made_from_the_image_of_now_is_given_out() {
+        let kind: StandbyCount = "local:a,docker=2".parse().unwrap();
+        let standbys = Standbys::new(vec![kind.clone()]);
+        let is_current = |from| standbys.is_current(&spare("a", 1, from, State::Frozen).made);
+        let look =
+            |changes, from: &str| standbys.looked(changes, &[(&kind, Some(from.to_owned()))]);
+        assert!(!is_current("old"), "nobody has looked yet");
+        look(0, "old");
+        assert!(is_current("old") && !is_current("new"));
+        standbys.image_changed(&kind.image);
+        assert!(!is_current("old") && !is_current("new"));
+        // Begun before that.
+        look(0, "old");
+        assert!(!is_current("old"));
+        look(1, "new");
+        assert!(is_current("new") && !is_current("old"));
+        standbys.image_changed(&"local:b".parse().unwrap());
+        assert!(is_current("new"));
+    }
 
     #[test]
     fn counts_are_read() {

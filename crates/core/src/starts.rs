@@ -92,10 +92,11 @@ impl<'s> Place<'s> {
     /// losing the place.
     pub(crate) async fn next(&mut self) -> Next<'s> {
         loop {
+            // Marked as seen first: a turn that is given back after it was not to be had wakes us.
+            let before = self.state.borrow_and_update().before(self.number);
             if let Some(turn) = self.taken() {
                 return Next::Turn(turn);
             }
-            let before = self.state.borrow_and_update().before(self.number);
             let now = Instant::now();
             let again = match self.told {
                 Some((last, _)) if last == before => None,
@@ -147,6 +148,14 @@ impl Drop for Turn<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        hint,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+    };
+
     use tokio::time::timeout;
 
     use super::*;
@@ -201,5 +210,31 @@ mod tests {
         assert!(begun.elapsed() >= WORD);
         drop((first, third));
         assert!(matches!(fourth.next().await, Next::Turn(_)));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_turn_that_is_given_back_while_somebody_looks_is_not_missed() {
+        let starts = Arc::new(Starts::new(1));
+        for round in 0..20_000_u32 {
+            let turn = starts.turn().await;
+            let looks = Arc::new(AtomicBool::new(false));
+            let other = {
+                let (starts, looks) = (Arc::clone(&starts), Arc::clone(&looks));
+                tokio::spawn(async move {
+                    looks.store(true, Ordering::Release);
+                    drop(starts.turn().await);
+                })
+            };
+            // On another thread, and a little later in each round.
+            while !looks.load(Ordering::Acquire) {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..round % 400 {
+                hint::spin_loop();
+            }
+            drop(turn);
+            let had_its_turn = timeout(Duration::from_secs(10), other).await;
+            assert!(had_its_turn.is_ok(), "it sleeps in round {round}");
+        }
     }
 }

@@ -107,6 +107,7 @@ async fn a_create_takes_one_and_another_is_made() {
     // Of another kind there is none.
     let bob = create(&core, "bob", false).await.unwrap();
     assert_eq!(bob.served_from, ServedFrom::Cold, "{bob:?}");
+    assert!(!bob.message.contains("standby"), "{}", bob.message);
 
     // Nobody sees them but who asks for them.
     let list = core
@@ -125,6 +126,13 @@ async fn it_is_configured_as_one_that_was_made_for_its_user() {
     let there = Simulated::on(162).await;
     let core = opened(&there, 1).await;
     waiting(&core, &there, 1).await;
+    let waits = standbys(&there).await.remove(0);
+    let (autostart, size) = (
+        waits.config.get("boot.autostart").map(String::as_str),
+        waits.devices["root"]["size"].as_str(),
+    );
+    // A start of the host boots none, and whoever gets it needs no less.
+    assert_eq!((autostart, size), (Some("false"), "2000000000"));
     let served = create(&core, "alice", true).await.unwrap();
     assert_eq!(served.served_from, ServedFrom::Standby);
     core.close(SOON).await;
@@ -171,9 +179,12 @@ async fn of_many_at_once_each_gets_its_own() {
         tokio::spawn(async move { create(&core, name, true).await.unwrap() })
     });
     let (mut standby, mut addresses) = (0, BTreeSet::new());
+    let none = "No standby was ready.";
     for one in made {
         let one = one.await.unwrap();
-        standby += usize::from(one.served_from == ServedFrom::Standby);
+        let served = one.served_from == ServedFrom::Standby;
+        standby += usize::from(served);
+        assert_eq!(one.message.contains(none), !served, "{}", one.message);
         addresses.insert(one.container.network.ip_address);
     }
     assert_eq!((standby, addresses.len()), (2, 5));
@@ -209,6 +220,8 @@ async fn one_that_cannot_be_used_is_removed_and_the_container_made_anew() {
         let name = format!("alice{n}");
         let made = create(&core, &name, true).await.unwrap();
         assert_eq!(made.served_from, ServedFrom::Cold, "{on:?}: {made:?}");
+        let said = "Its standby could not be used.";
+        assert!(made.message.contains(said), "{}", made.message);
         let ask = ListOperations {
             target: Some(name.parse().unwrap()),
             ..ListOperations::default()
@@ -239,6 +252,54 @@ async fn one_that_cannot_be_used_is_removed_and_the_container_made_anew() {
             "{on:?}: it waits again"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_of_an_image_that_was_made_anew_are_replaced() {
+    let there = Simulated::on(167).await;
+    let core = opened(&there, 1).await;
+    let before = waiting(&core, &there, 1).await;
+    // As an `init` beside the daemon does it.
+    let anew = there
+        .sim
+        .add_image("containarium/docker/local/debian/12", &[]);
+    // Whoever keeps them looks after each operation.
+    create(&core, "bob", false).await.unwrap();
+    wait_for(SOON, "another waits", async || {
+        let now = waiting(&core, &there, 1).await;
+        if now.is_disjoint(&before) {
+            Ok(())
+        } else {
+            Err(now)
+        }
+    })
+    .await;
+    let alice = create(&core, "alice", true).await.unwrap();
+    assert_eq!(alice.served_from, ServedFrom::Standby, "{alice:?}");
+    let hers = instance_of(&there, "alice").await;
+    assert_eq!(hers.config["volatile.base_image"], anew);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_made_is_removed_before_another_is() {
+    let there = Simulated::on(166).await;
+    let refused = |text: &str| Fault::Refuse {
+        code: 500,
+        text: text.to_owned(),
+    };
+    // It cannot be asked whether it is up, and does not go at once.
+    there.sim.fail_next(On::Exec, refused("no init"));
+    there.sim.fail_next(On::Delete, refused("it is busy"));
+    let core = opened(&there, 1).await;
+    wait_for(SOON, "one was begun", async || {
+        let all = standbys(&there).await;
+        if all.is_empty() { Err(()) } else { Ok(()) }
+    })
+    .await;
+    create(&core, "alice", false).await.unwrap();
+    waiting(&core, &there, 1).await;
+    let all = there.incus.instances().await.unwrap();
+    assert_eq!(all.len(), 2, "{all:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

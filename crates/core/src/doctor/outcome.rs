@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Finding;
+use super::{Finding, fill::Fill};
 
 /// A clone that copies on write takes a tenth of this on a slow disk.
 const CLONE: Duration = Duration::from_secs(2);
@@ -47,9 +47,9 @@ pub(super) fn clone(took: Duration, booted: Option<Duration>) -> Finding {
     }
 }
 
-/// `size` bytes were allowed and `tried` bytes written.
-pub(super) fn quota(ran: &Ran, size: u64, tried: u64) -> Finding {
-    let (size, tried) = (size >> 20, tried >> 20);
+/// A disk was written past its end; `look` shows why that may have gone in.
+pub(super) fn quota(ran: &Ran, fill: Fill, look: &str) -> Finding {
+    let (size, tried) = (fill.size >> 20, fill.tried >> 20);
     let full = ["No space left on device", "Disk quota exceeded"]
         .into_iter()
         .find(|text| ran.text.contains(text));
@@ -61,12 +61,15 @@ pub(super) fn quota(ran: &Ran, size: u64, tried: u64) -> Finding {
                  user can fill the disk for everybody"
             ),
         )
-        .run("btrfs quota enable /var/lib/incus/storage-pools/POOL  # where it is btrfs; else see the check `storage`"),
+        .run(look),
         (_, Some(full)) => Finding::ok(
             "quota",
             format!("writing {tried} MiB into a disk of {size} MiB was refused: {full}"),
         ),
-        (code, None) => Finding::unknown("quota", format!("the write ended with {code}: {}", ran.last())),
+        (code, None) => Finding::unknown(
+            "quota",
+            format!("the write ended with {code}: {}", ran.last()),
+        ),
     }
 }
 
@@ -209,21 +212,28 @@ mod tests {
 
     #[test]
     fn a_write_past_the_quota_must_be_refused() {
-        let refused = ran(1, "dd: error writing '/root/probe': Disk quota exceeded\n");
-        assert_eq!(quota(&refused, 1 << 30, 2 << 30).verdict, Verdict::Ok);
-        let full = ran(
-            1,
-            "dd: error writing '/root/probe': No space left on device\n",
-        );
-        assert_eq!(quota(&full, 1 << 30, 2 << 30).verdict, Verdict::Ok);
-        assert_eq!(
-            quota(&ran(0, ""), 1 << 30, 2 << 30).verdict,
-            Verdict::Problem
-        );
-        assert_eq!(
-            quota(&ran(127, "dd: not found"), 1 << 30, 2 << 30).verdict,
-            Verdict::Unknown
-        );
+        let fill = Fill {
+            size: 1 << 30,
+            tried: 2 << 30,
+        };
+        for (ended, verdict) in [
+            (
+                ran(1, "dd: error writing '/root/probe': Disk quota exceeded\n"),
+                Verdict::Ok,
+            ),
+            (
+                ran(1, "fallocate: fallocate failed: No space left on device\n"),
+                Verdict::Ok,
+            ),
+            (ran(0, ""), Verdict::Problem),
+            (ran(127, "dd: not found"), Verdict::Unknown),
+        ] {
+            let finding = quota(&ended, fill, "zfs get quota ct");
+            assert_eq!(finding.verdict, verdict, "{ended:?}");
+            let look = verdict == Verdict::Problem;
+            let look: &[&str] = if look { &["zfs get quota ct"] } else { &[] };
+            assert_eq!(finding.commands, look, "{ended:?}");
+        }
     }
 
     #[test]

@@ -3,24 +3,26 @@
 //! comes of it; one that a killed run left is removed by the next.
 
 use std::{
+    net::Ipv4Addr,
     path::Path,
     time::{Duration, Instant},
 };
 
-use containarium_contract::{Resources, Subject, Username};
-use containarium_incus::{Client, Error, Exec, Instance, InstancePatch, StateChange};
+use containarium_contract::{ByteSize, Resources, Subject, Username};
+use containarium_incus::{Client, Error, Exec, Instance, InstancePatch, StateChange, StoragePool};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use super::{
     Finding,
+    fill::{self, Limit},
     outcome::{self, Ran, Reached},
 };
 use crate::{
     Installation, Record, Spec, Store,
     clock::now,
-    engine::{self, Engine, INSTALL_TAG},
+    engine::{self, Engine, INSTALL_TAG, Tags},
     installation::UIDS,
     login,
     setup::Report,
@@ -33,9 +35,8 @@ const LOG: &str = "/run/containarium-doctor.log";
 const MAKE: Duration = Duration::from_secs(120);
 const BOOT: Duration = Duration::from_secs(30);
 const SCRIPT: Duration = Duration::from_secs(60);
-/// What the container may write beyond what it has when it is made, and what it tries to.
-const ROOM: u64 = 96 << 20;
-const TRIED: u64 = 160 << 20;
+/// How long writing its disk full may take: a gigabyte, on a slow one.
+const FILL: Duration = Duration::from_secs(240);
 
 /// `errno` of BTRFS_IOC_SUBVOL_CREATE; perl is in every Debian and Ubuntu.
 const ESCAPE: &str = r#"perl -e 'open(my $d, "<", "/root") or die;
@@ -94,7 +95,17 @@ pub(crate) async fn try_out(
     if let Err(e) = sweep(&incus, &engine).await {
         return unknown(format!("what an earlier run left cannot be removed: {e}"));
     }
-    let record = match record(here, store).await {
+    let pool = match incus.storage_pool(&here.pool).await {
+        Ok(pool) => pool,
+        Err(e) => {
+            return unknown(format!(
+                "Incus does not tell of the pool {}: {e}",
+                here.pool
+            ));
+        }
+    };
+    let limit = Limit::of(&pool);
+    let record = match record(&incus, here, store, limit.disk()).await {
         Ok(record) => record,
         Err(why) => return unknown(why),
     };
@@ -110,6 +121,8 @@ pub(crate) async fn try_out(
         engine: &engine,
         record: &record,
         name: &name,
+        pool: &pool,
+        limit,
     };
     // Making it is not interrupted: Incus would go on with it.
     let mut findings = Vec::new();
@@ -151,15 +164,25 @@ async fn sweep(incus: &Client, engine: &Engine) -> Result<(), Error> {
 }
 
 /// A container like any user's, with an address and user ids that no user gets.
-async fn record(here: &Installation, store: &Store) -> Result<Record, String> {
-    let known = store.all_containers();
-    let taken: Vec<u32> = known.iter().map(|record| record.uid_base).collect();
-    // Users' are given out from below.
-    let uid_base = (0..here.uid_ranges)
-        .rev()
-        .map(|n| here.uid_first + n * UIDS)
-        .find(|base| !taken.contains(base))
-        .ok_or("there are no free user ids for a container")?;
+async fn record(
+    incus: &Client,
+    here: &Installation,
+    store: &Store,
+    disk: u64,
+) -> Result<Record, String> {
+    let known = store.all_containers().into_iter();
+    let known = known.map(|record| (Some(record.address), Some(record.uid_base)));
+    // Standbys and builders have no row.
+    let there = incus.each_instance(|instance| {
+        let tags = Tags::of(&instance);
+        Some((tags.address, tags.uid_base))
+    });
+    let there = there
+        .await
+        .map_err(|e| format!("Incus does not list what it has: {e}"))?;
+    let (addresses, uids): (Vec<_>, Vec<_>) = known.chain(there).unzip();
+    let (address, uid_base) = free(here, &addresses, &uids)
+        .ok_or("there is no free address or range of user ids for a container")?;
     let parsed = |e: &dyn std::fmt::Display| e.to_string();
     let username: Username = "doctor".parse().map_err(|e| parsed(&e))?;
     Ok(Record {
@@ -171,15 +194,14 @@ async fn record(here: &Installation, store: &Store) -> Result<Record, String> {
             resources: Resources {
                 cpu: "1".parse().map_err(|e| parsed(&e))?,
                 memory: "1GB".parse().map_err(|e| parsed(&e))?,
-                disk: "4GB".parse().map_err(|e| parsed(&e))?,
+                disk: ByteSize::from_bytes(disk),
             },
             ssh_keys: Vec::new(),
             image: here.default_image.clone(),
             docker: true,
             labels: std::collections::BTreeMap::new(),
         },
-        // The bridge's is the first, a builder's the second; users' begin at the tenth.
-        address: std::net::Ipv4Addr::from(u32::from(here.gateway) + 2),
+        address,
         uid_base,
         running: false,
         kept_until: None,
@@ -190,11 +212,31 @@ async fn record(here: &Installation, store: &Store) -> Result<Record, String> {
     })
 }
 
+/// An address and user ids that nobody has, and that no user gets.
+fn free(
+    here: &Installation,
+    addresses: &[Option<Ipv4Addr>],
+    uids: &[Option<u32>],
+) -> Option<(Ipv4Addr, u32)> {
+    // The bridge's is the first, a builder's the second; users' begin at the tenth.
+    let address = (2..9)
+        .map(|n| Ipv4Addr::from(u32::from(here.gateway) + n))
+        .find(|address| !addresses.contains(&Some(*address)))?;
+    // Users' are given out from below.
+    let uid_base = (0..here.uid_ranges)
+        .rev()
+        .map(|n| here.uid_first + n * UIDS)
+        .find(|base| !uids.contains(&Some(*base)))?;
+    Some((address, uid_base))
+}
+
 struct Probe<'a> {
     incus: &'a Client,
     engine: &'a Engine,
     record: &'a Record,
     name: &'a str,
+    pool: &'a StoragePool,
+    limit: Limit,
 }
 
 impl Probe<'_> {
@@ -297,10 +339,14 @@ impl Probe<'_> {
 
     /// What a script inside ends with and prints.
     async fn run(&self, script: &str) -> Result<Ran, Error> {
+        self.run_within(script, SCRIPT).await
+    }
+
+    async fn run_within(&self, script: &str, within: Duration) -> Result<Ran, Error> {
         // Into memory: Incus's own record of an output is on the disk that is to be filled.
         let command = format!("({script}\n) > {LOG} 2>&1");
         let exec = Exec::new(["bash", "-c", command.as_str()]);
-        let code = self.incus.exec(self.name, &exec, SCRIPT).await?;
+        let code = self.incus.exec(self.name, &exec, within).await?;
         let log = self.incus.pull_file(self.name, LOG).await?;
         Ok(Ran {
             code,
@@ -335,7 +381,7 @@ impl Probe<'_> {
         }))
     }
 
-    /// Leaves it a little room, and writes more.
+    /// Leaves it a little room where that can be done, and writes more than its disk holds.
     async fn filled(&self) -> Result<Finding, Error> {
         // Not what Incus says it uses: that is counted later, and a quota below what is there can
         // neither be set nor taken back.
@@ -349,17 +395,34 @@ impl Probe<'_> {
         };
         let state = self.incus.instance_state(self.name).await?;
         let told = state.disk.get("root").map_or(0, |disk| disk.usage);
-        let size = told.max(used << 10) + ROOM;
-        self.resize(size).await?;
-        let count = TRIED >> 20;
+        let fill = self.limit.fill(told, used.saturating_mul(1 << 10));
+        let space = self.engine.space().await?;
+        let free = space.total.saturating_sub(space.used);
+        if !self.limit.fits(fill, free) {
+            // It would be the pool that refuses.
+            let (free, tried) = (free >> 20, fill.tried >> 20);
+            let found = format!(
+                "the pool has {free} MiB left, and trying what one container may write takes {tried}"
+            );
+            return Ok(Finding::unknown("quota", found));
+        }
+        self.set_size(fill.size).await?;
         let script = format!(
-            "dd if=/dev/urandom of=/root/probe bs=1M count={count} conv=fsync; code=$?\n\
-             rm -f /root/probe; sync; exit $code"
+            "{}; code=$?\nrm -f /root/probe; sync; exit $code",
+            self.limit.command(fill)
         );
-        let ran = self.run(&script).await;
+        let ran = self.run_within(&script, FILL).await;
         // One that is full may not let itself be removed.
-        self.resize(self.record.spec.resources.disk.bytes()).await?;
-        Ok(outcome::quota(&ran?, size, size - ROOM + TRIED))
+        self.set_size(self.limit.disk()).await?;
+        Ok(outcome::quota(&ran?, fill, &fill::look(self.pool)))
+    }
+
+    /// Sets the size of its disk, where that holds at once.
+    async fn set_size(&self, size: u64) -> Result<(), Error> {
+        match self.limit {
+            Limit::Quota => self.resize(size).await,
+            Limit::FileSystem { .. } => Ok(()),
+        }
     }
 
     async fn resize(&self, size: u64) -> Result<(), Error> {
@@ -391,6 +454,36 @@ fn place(url: &str) -> Option<(String, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_probe_has_nothing_that_a_container_or_a_standby_has() {
+        let here = Installation {
+            id: "i".into(),
+            name: "ct".into(),
+            pool: "ct".into(),
+            gateway: Ipv4Addr::new(10, 90, 0, 1),
+            prefix: 16,
+            uid_first: 1_000_000,
+            uid_ranges: 3,
+            default_image: "local:debian/12".parse().unwrap(),
+            ssh_port: 22,
+            simulated: false,
+        };
+        let at = |n| Ipv4Addr::new(10, 90, 0, n);
+        let uids = |n| 1_000_000 + n * UIDS;
+        assert_eq!(free(&here, &[], &[]), Some((at(3), uids(2))));
+        // What is not ours may have neither.
+        let taken = [None, Some(uids(2))];
+        assert_eq!(
+            free(&here, &[Some(at(3)), None], &taken),
+            Some((at(4), uids(1)))
+        );
+        let all = [0, 1, 2].map(|n| Some(uids(n)));
+        assert_eq!(free(&here, &[], &all), None);
+        // The tenth is a user's already.
+        let all: Vec<_> = (3..10).map(|n| Some(at(n))).collect();
+        assert_eq!(free(&here, &all, &[]), None);
+    }
 
     #[test]
     fn a_place_is_a_host_and_a_port_and_no_shell() {

@@ -6,8 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 use containarium_incus::{Error, Exec, InstancePatch, StateChange};
 
 use super::{Body, Engine, MAKE, body, login_keys, personal, root, tags};
-use crate::{Record, clock};
+use crate::{Record, clock, create::LEAST_DISK};
 
+/// Whether Incus starts it with itself; unset, where it ran before.
+const AUTOSTART: &str = "boot.autostart";
 /// What runs inside to take its user in.
 const CLAIM: &str = "/usr/lib/containarium/claim";
 /// How long that may take: some files are written.
@@ -17,7 +19,9 @@ const BOOT: Duration = Duration::from_secs(60);
 /// What one may use until somebody has it.
 const CPUS: &str = "1";
 const MEMORY: u64 = 512 << 20;
-const DISK: u64 = 4 << 30;
+/// The smallest that a container's disk may be, so that it only grows when somebody gets it: lvm does not
+/// shrink a file system that is in use.
+const DISK: u64 = LEAST_DISK;
 
 impl Engine {
     /// Makes and starts one.
@@ -27,6 +31,8 @@ impl Engine {
             ("limits.cpu", CPUS.to_owned()),
             ("limits.memory", MEMORY.to_string()),
             (tags::PHASE, tags::STANDBY.to_owned()),
+            // Else a start of the host boots all that nobody has yet.
+            (AUTOSTART, "false".to_owned()),
             ("user.containarium.created", clock::now().to_string()),
         ];
         post.config
@@ -51,8 +57,11 @@ impl Engine {
     /// Gives it its user's limits, disk and tags. What Incus cannot bring about, it refuses.
     pub(crate) async fn become_of(&self, record: &Record) -> Result<(), Error> {
         let root = root(&self.installation, record.spec.resources.disk.bytes());
+        let mut config = personal(record);
+        // As one that was made for its user, which has no such setting.
+        config.insert(AUTOSTART.to_owned(), String::new());
         let patch = InstancePatch {
-            config: personal(record),
+            config,
             devices: BTreeMap::from([("root".to_owned(), root)]),
             description: Some(record.username.container_name()),
             if_match: None,

@@ -245,7 +245,13 @@ impl Containarium {
         if let Err(e) = sweep(bench).await {
             tracing::warn!(error = %e, "what a preparation left is not removed yet");
         }
-        prepare(bench, image, docker, wish, tell).await
+        let done = prepare(bench, image, docker, wish, tell).await;
+        match &done {
+            // One that failed may have come half the way.
+            Ok(Prepared::Now) | Err(_) => self.inner.standbys.image_changed(image),
+            Ok(Prepared::Already | Prepared::Kept { .. }) => {}
+        }
+        done
     }
 
     async fn no_image(
@@ -363,6 +369,7 @@ pub(crate) async fn run_delete(run: &mut Run, image: ImageRef) -> Result<(), Err
         for part in all {
             engine.remove_image(&part.fingerprint).await?;
         }
+        core.inner.standbys.image_changed(&image);
     }
     run.passed(Step::Remove);
     run.begin_anyway(Step::Commit);

@@ -28,8 +28,9 @@ async fn ready(daemon: &TestDaemon, count: u64) {
 }
 
 async fn create(daemon: &TestDaemon, name: &str, key: &Key) -> (Created, Duration) {
+    // More of each than a standby has.
     let fields =
-        json!({"resources": {"cpu": "1", "memory": "700MB", "disk": "5GB"}, "labels": {"a": "b"}});
+        json!({"resources": {"cpu": "2", "memory": "700MB", "disk": "5GB"}, "labels": {"a": "b"}});
     let begun = Instant::now();
     let created = daemon.create_as(name, key, fields).await;
     (created, begun.elapsed())
@@ -144,6 +145,17 @@ async fn what_alice_sees_from_standby_is_what_she_sees_cold() {
     for login in [&alice, &carol] {
         booted(login).await;
     }
+    // Incus spreads cores a moment after it has answered.
+    let cores = carol.says("nproc").await;
+    wait_for(SOON, "she has her cores", async || {
+        let hers = alice.says("nproc").await;
+        if hers == cores {
+            Ok(())
+        } else {
+            Err((hers, &cores))
+        }
+    })
+    .await;
     let (hers, other) = (seen(&alice, "alice").await, seen(&carol, "carol").await);
     for (what, text) in &hers {
         assert_eq!(Some(text), other.get(what), "{what}");
