@@ -151,7 +151,8 @@ pub(crate) async fn run_adopt(
     run.begin(Step::Restore)?;
     let core = run.core.clone();
     let found = core.find_unclaimed().await?;
-    let is_wanted = |one: &&Found| all || instances.iter().any(|name| name.as_str() == one.instance);
+    let is_wanted =
+        |one: &&Found| all || instances.iter().any(|name| name.as_str() == one.instance);
     let mut held = Held::of(core.inner.store.all_containers());
     let (mut adopted, mut refused, mut free) = (Vec::new(), Vec::new(), Vec::new());
     for one in found.iter().filter(is_wanted) {

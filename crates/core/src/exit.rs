@@ -47,7 +47,8 @@ impl Containarium {
             return;
         }
         // One that somebody stopped has nothing wrong with it.
-        let by_itself = witness.requestor.is_none() && self.inner.inventory.stop_asked(&instance).is_none();
+        let by_itself =
+            witness.requestor.is_none() && self.inner.inventory.stop_asked(&instance).is_none();
         let young = by_itself && self.started_within(&record, began);
         let exit = self.how_it_ended(&record, witness).await;
         let detail = exit.detail.clone();

@@ -285,9 +285,7 @@ impl Containarium {
         let container = op.container.clone();
         let kind = op.kind();
         // A create sees to that itself.
-        let about = container
-            .clone()
-            .filter(|_| kind != OperationKind::Create);
+        let about = container.clone().filter(|_| kind != OperationKind::Create);
         let this = self.clone();
         self.inner.tasks.spawn(async move {
             let end = {

@@ -251,7 +251,11 @@ enum WayBack {
 }
 
 impl WayBack {
-    async fn go(self, core: &Containarium, instance: &str) -> Result<(), containarium_incus::Error> {
+    async fn go(
+        self,
+        core: &Containarium,
+        instance: &str,
+    ) -> Result<(), containarium_incus::Error> {
         let engine = &core.inner.engine;
         let state = match self {
             Self::None => return Ok(()),

@@ -134,7 +134,9 @@ async fn put_away(run: &mut Run, record: &Record, ran: bool, until: u64) -> Resu
         ..record.clone()
     };
     // First what the engine has: with a row alone that says so, it would be taken for brought back.
-    let marked = run.insist_on(&record.instance(), || core.mark(&kept)).await?;
+    let marked = run
+        .insist_on(&record.instance(), || core.mark(&kept))
+        .await?;
     marked.map_err(|e| core.failed_in("undelete", record, Step::Restore, e, String::new()))?;
     run.note(move |tx| {
         tx.keep(&kept.id, until, clock::now())?;

@@ -197,8 +197,9 @@ async fn an_address_that_somebody_else_has_is_left_to_him() {
     let bed = bed(108).await;
     let taken = SimFault::FailStart {
         code: 409,
-        text: r#"Failed to start device "eth0": IP address "10.0.0.1" already defined on another NIC"#
-            .into(),
+        text:
+            r#"Failed to start device "eth0": IP address "10.0.0.1" already defined on another NIC"#
+                .into(),
     };
     bed.there.sim.fail_next(On::Create, taken.clone());
     bed.there.sim.fail_next(On::Create, taken);

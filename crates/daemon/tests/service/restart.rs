@@ -64,9 +64,7 @@ async fn what_is_under_way_while_the_engine_hangs_is_left_to_the_next_daemon() {
     let create = here.create("bob").await;
     here.reaches(&create, "boot").await;
     here.there.sim.hang(true);
-    let stop = here
-        .begin("POST", "/v1/containers/alice/stop", None)
-        .await;
+    let stop = here.begin("POST", "/v1/containers/alice/stop", None).await;
     here.reaches(&stop, "stop").await;
     let Installed { daemon, there } = here;
     let sim = &there.sim;

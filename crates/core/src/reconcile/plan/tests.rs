@@ -295,7 +295,7 @@ impl Model {
                 let (kept, now) = (self.record(id).kept_until.unwrap(), self.now);
                 match cause {
                     Cause::TimeOver => assert!(kept <= now, "{id} is kept for longer"),
-                    Cause::SpaceNeeded => {}
+                    Cause::SpaceNeeded | Cause::RangesNeeded => {}
                 }
                 self.remove(&instance(id));
                 self.records.retain(|record| record.id != *id);
