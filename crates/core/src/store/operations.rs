@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Request, Store, StoreError, Tx, keys};
+use super::{Request, Store, StoreError, Tx, keys, sound};
 use crate::{clock, fault::Fault, step::Step, work::Work};
 
 /// An operation, as the store knows it. Times are Unix milliseconds.
@@ -326,6 +326,12 @@ impl Store {
         })
         .await
     }
+}
+
+/// Reads every row, and keeps none.
+pub(super) fn read_all(db: &Connection) -> Result<(), StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM operations");
+    sound::every(db, "operation", &sql, |row| read(row).map(drop))
 }
 
 fn all(db: &Connection, sql: &str, with: impl rusqlite::Params) -> Result<Vec<Op>, StoreError> {

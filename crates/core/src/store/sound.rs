@@ -12,9 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
-use super::{Lock, Store, StoreError, lock};
+use super::{Lock, Store, StoreError, events, keys, lock, operations};
 use crate::secret;
 
 /// The store, in the state directory.
@@ -295,11 +295,46 @@ impl Store {
         Ok((store, lock))
     }
 
-    /// Whether what is read only now is what was written; the containers were read when it was opened.
+    /// Whether every row is what was written; the containers were read when it was opened. What is not
+    /// told now would be told to whoever lists it, as a failure that he can do nothing about.
     pub(crate) async fn readable(&self) -> Result<(), StoreError> {
-        let installation = self.installation().await.map(drop);
-        installation.map_err(|e| row(self.dir(), e))
+        let read = async {
+            self.installation().await.map(drop)?;
+            self.run(|db| {
+                operations::read_all(db)?;
+                keys::read_all(db)?;
+                events::read_all(db)
+            })
+            .await
+        };
+        read.await.map_err(|e| row(self.dir(), e))
     }
+}
+
+/// Reads each row that `sql` finds, one at a time; `what` says what one is.
+pub(super) fn every(
+    db: &Connection,
+    what: &str,
+    sql: &str,
+    read: impl Fn(&Row<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    use rusqlite::Error as Said;
+    let mut query = db.prepare(sql)?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        read(row).map_err(|error| match error {
+            StoreError::Unreadable(said) => StoreError::Unreadable(format!("{what}: {said}")),
+            // A number that is none of ours, such as one below zero.
+            StoreError::Sqlite(
+                said @ (Said::FromSqlConversionFailure(..)
+                | Said::IntegralValueOutOfRange(..)
+                | Said::InvalidColumnType(..)
+                | Said::Utf8Error(..)),
+            ) => StoreError::Unreadable(format!("{what}: {said}")),
+            other => other,
+        })?;
+    }
+    Ok(())
 }
 
 /// The same error, of the file that has such a row.
