@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, config::DbConfig};
 
 use super::{Lock, Store, StoreError, events, keys, lock, operations};
 use crate::secret;
@@ -196,6 +196,8 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, i64), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(&file, flags).and_then(|connection| {
         connection.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;")?;
+        // What is refused is left as it is: not even its log is written back into it.
+        keeps_its_log(&connection, true)?;
         let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let read_only = connection.is_readonly("main")?;
@@ -212,6 +214,12 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, i64), StoreError> {
         return Ok((connection, found));
     };
     Err(unsound(&file, harm))
+}
+
+/// Whether the log stays beside the file when the last who has it open closes it.
+pub(super) fn keeps_its_log(connection: &Connection, keeps: bool) -> rusqlite::Result<()> {
+    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps);
+    set.map(drop)
 }
 
 /// What SQLite's words mean for the file.
