@@ -320,7 +320,7 @@ impl Store {
                     sought.kind.map(OperationKind::as_str),
                     sought.target.as_ref().map(Target::as_str),
                     sought.cursor.as_ref().map(OperationId::as_str),
-                    sought.limit.map_or(-1, |limit| i64::from(limit) + 1),
+                    sought.limit.map_or(-1, |limit| i64::from(limit.get()) + 1),
                 ],
             )
         })
