@@ -4,8 +4,9 @@ use std::{env, path::PathBuf, time::Duration};
 
 use containarium_core::{Installation, Store};
 use containarium_incus::{Client, Instance, StateChange, StatusCode};
+use tempfile::TempDir;
 
-use crate::{Engine, Paused, wait_for};
+use crate::{Engine, Paused, daemon::copy, wait_for};
 
 /// How long Incus may take to kill or remove an instance.
 const REMOVE: Duration = Duration::from_secs(60);
@@ -100,6 +101,11 @@ impl Bed {
                 incus.wait(&removed, REMOVE).await.unwrap();
             }
         }
+    }
+
+    /// A fresh copy of the state directory.
+    pub fn copied_state(&self) -> TempDir {
+        copy(self)
     }
 
     /// Where the pool is mounted on the host.

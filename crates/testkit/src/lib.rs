@@ -23,6 +23,7 @@ mod login;
 mod mcp_session;
 mod program;
 mod reference;
+pub mod scale;
 mod simulated;
 mod wait;
 
