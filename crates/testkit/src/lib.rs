@@ -25,6 +25,7 @@ mod program;
 mod reference;
 pub mod scale;
 mod simulated;
+mod slate;
 mod wait;
 
 pub use answer::Answer;
