@@ -38,7 +38,7 @@ bench: ## how long things take, against raw Incus and its command in the same ru
 instructions: ## how many instructions the hot paths take, by callgrind; fails where one takes over 5 % more than is written down
 	@scripts/instructions
 
-scale: ## what 10,000 containers cost, on an incusd in memory: a table, and a failure where it is too much
+scale: ## what 10,000 containers cost, on an incusd in memory, or 1,000 on ENGINE=incus: a table, and a failure where it is too much
 	@scripts/scale
 
 build: ## build bin/containarium and bin/mcp-server

@@ -33,8 +33,8 @@ enum Verb {
 
 /// Look for what no record owns; ends with 8 where there is any
 ///
-/// Instances, volumes and processes that belong to nothing, and records that nothing is behind. What
-/// is being worked on is none.
+/// Instances, volumes, images and processes that belong to nothing, records that nothing is behind, and
+/// operations that are past their deadline. What is being worked on is none.
 #[derive(Debug, Args)]
 struct Leaks {}
 

@@ -1,6 +1,6 @@
 //! `containarium operation`: what is under way, and what was.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use clap::{
     Args, Subcommand,
@@ -109,7 +109,7 @@ impl From<List> for ListOperations {
             state,
             kind,
             target,
-            limit,
+            limit: limit.and_then(NonZeroU32::new),
             cursor: None,
         }
     }

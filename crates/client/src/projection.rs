@@ -135,7 +135,7 @@ mod tests {
         let list = ListContainers {
             state: Some(State::Running),
             label: Some("team=red blue".parse().unwrap()),
-            limit: Some(5),
+            limit: std::num::NonZeroU32::new(5),
             ..ListContainers::default()
         };
         let wanted = [

@@ -12,7 +12,7 @@ use crate::{Effect, Endpoint, EngineHealth, Method, OperationKind, Subject, User
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Leak {
-    /// What it is, such as `instance`, `volume`, `snapshot`, `process`, `operation`, `record`.
+    /// What it is, `instance`, `volume`, `image`, `process`, `operation` or `record`.
     pub kind: String,
     /// Its name.
     pub name: String,

@@ -1,6 +1,6 @@
 //! Containers: what is shown of them, and the requests that make, read, change and remove them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -246,7 +246,7 @@ pub struct ListContainers {
     pub owner: Option<Subject>,
     /// At most so many; all where absent
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    pub limit: Option<NonZeroU32>,
     /// Go on from an earlier answer's nextCursor
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Username>,

@@ -1,6 +1,6 @@
 //! Operations: durable changes that can be watched, waited for, and cancelled. Not who runs them.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -364,7 +364,7 @@ pub struct ListOperations {
     pub target: Option<Target>,
     /// At most so many; all where absent
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    pub limit: Option<NonZeroU32>,
     /// Go on from an earlier answer's nextCursor
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<OperationId>,

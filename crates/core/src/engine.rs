@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::Ipv4Addr,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
@@ -280,6 +281,11 @@ impl Engine {
     /// The volumes of our project in the pool.
     pub(crate) async fn volumes(&self) -> Result<Vec<StorageVolume>, Error> {
         self.incus.storage_volumes(&self.installation.pool).await
+    }
+
+    /// The engine's socket, where it is one of this machine.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        self.incus.socket()
     }
 
     /// What happens to instances, from now on.

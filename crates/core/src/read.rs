@@ -52,7 +52,9 @@ impl Containarium {
             let cursor = request.cursor.as_ref();
             cursor.is_none_or(|last| record.username > *last)
         };
-        let limit = request.limit.map_or(usize::MAX, |limit| limit as usize);
+        let limit = request
+            .limit
+            .map_or(usize::MAX, |limit| limit.get() as usize);
         let mut rest = matching.iter().filter(|(record, _)| after(record));
         let containers: Vec<Container> = rest
             .by_ref()

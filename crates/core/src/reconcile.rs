@@ -96,6 +96,10 @@ impl Containarium {
         let there = |id: &str| self.inner.store.container_by_id(id).is_some();
         self.inner.samples.retain(there);
         self.inner.standbys.wake();
+        // They are told as leaks, to whoever asks for those.
+        for (id, state) in self.strays(Instant::now()) {
+            tracing::warn!(id, ?state, "a standby is nobody's and is not removed");
+        }
         self.inner.store.prune(now).await?;
         Ok(all)
     }

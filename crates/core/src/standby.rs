@@ -4,6 +4,8 @@
 //! No row of the store knows them: their tags say what they are. A create's row takes over the id, the
 //! address and the user ids, and from that moment the container is that create's.
 
+mod strays;
+
 use std::{
     collections::HashMap,
     net::Ipv4Addr,
@@ -32,6 +34,8 @@ use crate::{
     step::Step,
     store::{Candidate, instance_name},
 };
+
+use strays::Strays;
 
 /// Between a standby that could not be made and the next try, at first and at the most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -123,6 +127,7 @@ struct UnderWay {
     making: Option<Candidate>,
     /// The id of the one that is being removed, which nobody gets any more.
     leaving: Option<String>,
+    strays: Strays,
 }
 
 impl Standbys {

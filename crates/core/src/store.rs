@@ -144,6 +144,7 @@ impl Store {
     fn of(connection: Connection, dir: &Path) -> Result<Self, StoreError> {
         let mirror = Mirror::of(&connection).map_err(|e| sound::row(dir, e))?;
         let last = events::last(&connection)?;
+        sound::keeps_its_log(&connection, false)?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             dir: dir.into(),
@@ -244,10 +245,35 @@ mod tests {
     fn a_newer_store_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         drop(Store::make(dir.path()).unwrap());
-        let db = Connection::open(dir.path().join("containarium.db")).unwrap();
+        let file = dir.path().join("containarium.db");
+        let db = Connection::open(&file).unwrap();
         db.pragma_update(None, "user_version", schema::SCHEMA + 1)
             .unwrap();
-        let refused = Store::open(dir.path()).unwrap_err();
-        assert!(matches!(refused, StoreError::Newer { found } if found == schema::SCHEMA + 1));
+        // With the change still in its log, as a daemon that was killed leaves it, and without one.
+        let killed = tempfile::tempdir().unwrap();
+        for name in ["containarium.db", "containarium.db-wal"] {
+            std::fs::copy(dir.path().join(name), killed.path().join(name)).unwrap();
+        }
+        drop(db);
+        for place in [killed.path(), dir.path()] {
+            let bytes = || {
+                ["containarium.db", "containarium.db-wal"]
+                    .map(|name| std::fs::read(place.join(name)).unwrap_or_default())
+            };
+            let before = bytes();
+            assert_eq!(before[1].is_empty(), place == dir.path(), "the log");
+            let refusals = [
+                Store::open(place).unwrap_err(),
+                Store::make(place).unwrap_err(),
+                Store::existing(place).unwrap_err(),
+            ];
+            for refused in refusals {
+                assert!(
+                    matches!(refused, StoreError::Newer { found } if found == schema::SCHEMA + 1),
+                    "{refused}"
+                );
+                assert!(bytes() == before, "it was written into");
+            }
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! The private engine that `scripts/with-engine` gives the live suite.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{collections::HashSet, env, fs, path::PathBuf, time::Duration};
 
 use containarium_core::{Installation, Store};
 use containarium_incus::{Client, Instance, StateChange, StatusCode};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
-use crate::{Engine, Paused, wait_for};
+use crate::{Engine, Paused, daemon::copy, slate::failed, wait_for};
 
 /// How long Incus may take to kill or remove an instance.
 const REMOVE: Duration = Duration::from_secs(60);
+/// How long what the last test's daemon had begun may go on.
+const OVER: Duration = Duration::from_secs(30);
 
 /// An initialised installation on an Incus that is ours alone.
 #[derive(Clone, Debug)]
@@ -24,8 +28,10 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// The bed, emptied of the containers and images that an earlier test left; `None`, with the reason printed, where there
-    /// is no engine to test on. Without one under `CI=true` it panics: there nothing is skipped.
+    /// The bed, emptied of the containers and prepared images that an earlier test left; `None`, with the reason printed,
+    /// where there is no engine to test on. Without one under `CI=true` it panics: there nothing is skipped. It panics, too,
+    /// where an earlier test that did not fail left what no container or image has: it is removed all the same, so that
+    /// only one test fails for it.
     pub async fn made() -> Option<Self> {
         let variable =
             |name: &str| env::var_os(format!("CONTAINARIUM_TEST_{name}")).map(PathBuf::from);
@@ -79,6 +85,7 @@ impl Bed {
 
     async fn sweep(&self) {
         let incus = self.incus();
+        let surprises = self.surprises().await;
         for left in self.instances().await {
             if left.status_code != StatusCode::STOPPED
                 && let Ok(killed) = incus.change_state(&left.name, &StateChange::kill()).await
@@ -100,6 +107,48 @@ impl Bed {
                 incus.wait(&removed, REMOVE).await.unwrap();
             }
         }
+        // What a test that failed left in the middle is none.
+        let excused = fs::remove_file(failed(&self.incus_dir)).is_ok();
+        assert!(
+            surprises.is_empty() || excused,
+            "an earlier test left: {surprises:?}"
+        );
+    }
+
+    /// What an earlier test left that is no instance, and no image with a name: volumes without an instance,
+    /// images that a preparation published and did not name, operations that do not end.
+    async fn surprises(&self) -> Vec<String> {
+        let incus = self.incus();
+        let end = Instant::now() + OVER;
+        let mut surprises = loop {
+            let running = incus.operations().await.unwrap();
+            let running: Vec<String> = running
+                .into_iter()
+                .map(|one| format!("an operation: {} {:?}", one.description, one.resources))
+                .collect();
+            if running.is_empty() || Instant::now() > end {
+                break running;
+            }
+            sleep(Duration::from_millis(50)).await;
+        };
+        let instances = self.instances().await;
+        let there: HashSet<&str> = instances.iter().map(|one| one.name.as_str()).collect();
+        let volumes = incus.storage_volumes(&self.installation.pool).await;
+        for volume in volumes.unwrap() {
+            let instance = volume.name.split('/').next().unwrap_or_default();
+            if volume.kind == "container" && !there.contains(instance) {
+                surprises.push(format!("a volume: {}", volume.name));
+            }
+        }
+        let images = incus.images().await.unwrap().into_iter();
+        let unnamed = images.filter(|image| image.aliases.is_empty());
+        surprises.extend(unnamed.map(|image| format!("an image: {}", image.fingerprint)));
+        surprises
+    }
+
+    /// A fresh copy of the state directory.
+    pub fn copied_state(&self) -> TempDir {
+        copy(self)
     }
 
     /// Where the pool is mounted on the host.

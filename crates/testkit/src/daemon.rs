@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -20,12 +20,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::{Answer, Bed, Key};
+use crate::{Answer, Bed, Key, slate::Slate};
 
-/// A running daemon. Dropping it ends it without grace.
+/// A running daemon. Dropping it ends it without grace; one of the live suite fails the test then that
+/// left something behind.
 pub struct TestDaemon {
     /// `http://ADDRESS:PORT`.
     pub url: String,
+    /// Of the live suite's, alone: where its `INCUS_DIR` is, and what it owes.
+    slate: Option<(PathBuf, Slate)>,
     state: Arc<TempDir>,
     engine: Incus,
     settings: Settings,
@@ -69,20 +72,29 @@ impl TestDaemon {
     }
 
     async fn on_copy(bed: &Bed, address: IpAddr, settings: Settings) -> Self {
-        let state = copy(bed);
-        Self::started(Arc::new(state), Incus::unix(&bed.socket), address, settings).await
+        let state = Arc::new(copy(bed));
+        let engine = Incus::unix(&bed.socket);
+        Self::started(state, engine, address, settings, Some(&bed.incus_dir)).await
     }
 
     /// On any engine, with this state directory.
     pub async fn with(state: Arc<TempDir>, engine: &Path) -> Self {
         let here = [127, 0, 0, 1].into();
-        Self::started(state, Incus::unix(engine), here, Settings::default()).await
+        Self::started(state, Incus::unix(engine), here, Settings::default(), None).await
     }
 
     /// On the live suite's engine, reached in another way.
     pub async fn through(bed: &Bed, engine: Incus) -> Self {
         let state = Arc::new(copy(bed));
-        Self::started(state, engine, [127, 0, 0, 1].into(), Settings::default()).await
+        let here = [127, 0, 0, 1].into();
+        Self::started(
+            state,
+            engine,
+            here,
+            Settings::default(),
+            Some(&bed.incus_dir),
+        )
+        .await
     }
 
     async fn started(
@@ -90,6 +102,7 @@ impl TestDaemon {
         engine: Incus,
         address: IpAddr,
         settings: Settings,
+        incus_dir: Option<&Path>,
     ) -> Self {
         // Not found by the usual ways: the machine's own must not be a test's.
         let secret = format!("{}{}", Ulid::generate(), Ulid::generate());
@@ -109,14 +122,32 @@ impl TestDaemon {
         let url = format!("http://{}", daemon.address().unwrap());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(daemon.serve(stop.clone()));
-        Self {
+        let mut started = Self {
             url,
+            slate: None,
             state,
             engine,
             settings,
             secret: secret.into_bytes().into(),
             stop,
             serving,
+        };
+        started.slate = incus_dir.map(|dir| {
+            let slate = Slate::of(&started.url, started.admin_token(), dir);
+            (dir.to_owned(), slate)
+        });
+        started
+    }
+
+    /// Something is left behind when it is dropped, or it cannot tell, and the test means that.
+    pub fn leaves_a_leak(&self, why: &str) {
+        println!("not looked at what is left: {why}");
+        self.forgo();
+    }
+
+    fn forgo(&self) {
+        if let Some((_, slate)) = &self.slate {
+            slate.forgo();
         }
     }
 
@@ -132,18 +163,23 @@ impl TestDaemon {
 
     /// The same, with something that happens while there is none.
     pub async fn restarted_after(self, meanwhile: impl AsyncFnOnce()) -> Self {
+        // The next one owes it.
+        self.forgo();
         let Self {
             state,
             engine,
             settings,
             stop,
             serving,
+            slate,
             ..
         } = self;
         stop.cancel();
         serving.await.unwrap();
         meanwhile().await;
-        Self::started(state, engine, [127, 0, 0, 1].into(), settings).await
+        let here = [127, 0, 0, 1].into();
+        let incus_dir = slate.as_ref().map(|(dir, _)| dir.as_path());
+        Self::started(state, engine, here, settings, incus_dir).await
     }
 
     /// Restarts it, so that it keeps this many standbys from now on.
@@ -156,6 +192,8 @@ impl TestDaemon {
 
     /// Stops it gracefully.
     pub async fn stopped(self) {
+        // Nobody is left to ask.
+        self.forgo();
         self.stop.cancel();
         self.serving.await.unwrap();
     }

@@ -23,7 +23,9 @@ mod login;
 mod mcp_session;
 mod program;
 mod reference;
+pub mod scale;
 mod simulated;
+mod slate;
 mod wait;
 
 pub use answer::Answer;

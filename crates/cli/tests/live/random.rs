@@ -14,7 +14,8 @@ async fn nothing_is_lost_or_left_behind_by_random_kills() {
     life.kill().await;
     let settings = Settings {
         seed: 5,
-        time: Duration::from_secs(60),
+        // Each kind of fault takes ten to twenty seconds; the kills are no more than they come to.
+        time: Duration::from_secs(200),
         kills: 12,
         names: 3,
     };
@@ -23,5 +24,6 @@ async fn nothing_is_lost_or_left_behind_by_random_kills() {
     if !tally.is_good() {
         panic!("{tally:#?}; logs in {}", life.keep_logs().display());
     }
-    assert!(tally.rounds >= 2 && tally.engines >= 1, "{tally}");
+    assert_eq!(tally.missed(&under), [], "{tally}");
+    assert!(tally.created >= 1, "{tally}");
 }

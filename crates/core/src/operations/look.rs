@@ -22,7 +22,7 @@ impl Containarium {
         ask: ListOperations,
     ) -> Result<OperationList, Error> {
         let owner = (!sees_all(who)).then(|| who.subject.clone());
-        let limit = ask.limit.map_or(usize::MAX, |limit| limit as usize);
+        let limit = ask.limit.map_or(usize::MAX, |limit| limit.get() as usize);
         let mut found = self.inner.store.operations(ask, owner).await?;
         let more = found.len() > limit;
         found.truncate(limit);

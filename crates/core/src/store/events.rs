@@ -1,10 +1,10 @@
 //! What happened, in its order: written in the transaction that made it happen, kept for a week.
 
 use containarium_contract::{Event, State, Subject};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use tokio::sync::watch;
 
-use super::{Record, Store, StoreError, Tx};
+use super::{Record, Store, StoreError, Tx, operations::unreadable, sound};
 use crate::clock;
 
 /// How long events and ended operations are kept, seconds.
@@ -29,6 +29,24 @@ pub(super) fn last(db: &Connection) -> Result<u64, StoreError> {
     Ok(db.query_row(sql, [], |row| row.get(0))?)
 }
 
+fn read(row: &Row<'_>) -> Result<Occurred, StoreError> {
+    let owner = row.get::<_, Option<String>>("owner")?;
+    let owner = owner.map(|text| text.parse()).transpose();
+    let json = row.get_ref("json")?.as_str().map_err(|e| unreadable(&e))?;
+    Ok(Occurred {
+        seq: row.get("seq")?,
+        target: row.get("target")?,
+        owner: owner.map_err(|e| unreadable(&e))?,
+        event: serde_json::from_str(json).map_err(|e| unreadable(&e))?,
+    })
+}
+
+/// Reads every row, and keeps none.
+pub(super) fn read_all(db: &Connection) -> Result<(), StoreError> {
+    let sql = "SELECT seq, target, owner, json FROM events";
+    sound::every(db, "event", sql, |row| read(row).map(drop))
+}
+
 impl Tx<'_> {
     /// Notes that something happened.
     pub(crate) fn tell(
@@ -38,7 +56,7 @@ impl Tx<'_> {
         event: &Event,
         now: u64,
     ) -> Result<(), StoreError> {
-        let json = serde_json::to_string(event).map_err(|e| super::operations::unreadable(&e))?;
+        let json = serde_json::to_string(event).map_err(|e| unreadable(&e))?;
         let mut insert = self.tx.prepare_cached(
             "INSERT INTO events (at, target, owner, json) VALUES (?1, ?2, ?3, ?4)",
         )?;
@@ -82,26 +100,8 @@ impl Store {
             let mut query = db.prepare_cached(
                 "SELECT seq, target, owner, json FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
             )?;
-            let rows = query.query_map(params![seq, BATCH as u64], |row| {
-                Ok((
-                    row.get::<_, u64>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get::<_, Option<String>>(2)?,
-                    row.get::<_, String>(3)?,
-                ))
-            })?;
-            let mut found = Vec::new();
-            for row in rows {
-                let (seq, target, owner, json) = row?;
-                let owner = owner.map(|text| text.parse()).transpose();
-                found.push(Occurred {
-                    seq,
-                    target,
-                    owner: owner.map_err(|e| super::operations::unreadable(&e))?,
-                    event: serde_json::from_str(&json)
-                        .map_err(|e| super::operations::unreadable(&e))?,
-                });
-            }
+            let rows = query.query_map(params![seq, BATCH as u64], |row| Ok(read(row)))?;
+            let found: Vec<Occurred> = rows.map(|row| row?).collect::<Result<_, _>>()?;
             let first = found.first().map(|first| first.seq);
             // Numbers have no holes but where the oldest were removed; one of a store that was
             // brought back from an old copy lies in the future.

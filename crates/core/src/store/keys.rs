@@ -3,7 +3,7 @@
 use containarium_contract::{IdempotencyKey, OperationId, Subject};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Store, StoreError, Tx};
+use super::{Store, StoreError, Tx, operations::unreadable, sound};
 
 /// How long a key is remembered, seconds.
 const KEPT: u64 = 24 * 3600;
@@ -49,11 +49,21 @@ pub(super) fn known(
         Some((digest, _)) if digest != request.digest => {
             Err(StoreError::KeyReused(request.key.clone()))
         }
-        Some((_, operation)) => {
-            let id = operation.parse();
-            id.map(Some).map_err(|e| super::operations::unreadable(&e))
-        }
+        Some((_, operation)) => began(&operation).map(Some),
     }
+}
+
+fn began(operation: &str) -> Result<OperationId, StoreError> {
+    let id = operation.parse();
+    id.map_err(|e| unreadable(&e))
+}
+
+/// Reads every row, and keeps none.
+pub(super) fn read_all(db: &Connection) -> Result<(), StoreError> {
+    let sql = "SELECT operation FROM keys";
+    sound::every(db, "key", sql, |row| {
+        began(row.get_ref(0)?.as_str().map_err(|e| unreadable(&e))?).map(drop)
+    })
 }
 
 impl Tx<'_> {

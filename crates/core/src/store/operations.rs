@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Request, Store, StoreError, Tx, keys};
+use super::{Request, Store, StoreError, Tx, keys, sound};
 use crate::{clock, fault::Fault, step::Step, work::Work};
 
 /// An operation, as the store knows it. Times are Unix milliseconds.
@@ -352,12 +352,18 @@ impl Store {
                     sought.kind.map(OperationKind::as_str),
                     sought.target.as_ref().map(Target::as_str),
                     sought.cursor.as_ref().map(OperationId::as_str),
-                    sought.limit.map_or(-1, |limit| i64::from(limit) + 1),
+                    sought.limit.map_or(-1, |limit| i64::from(limit.get()) + 1),
                 ],
             )
         })
         .await
     }
+}
+
+/// Reads every row, and keeps none.
+pub(super) fn read_all(db: &Connection) -> Result<(), StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM operations");
+    sound::every(db, "operation", &sql, |row| read(row).map(drop))
 }
 
 fn all(db: &Connection, sql: &str, with: impl rusqlite::Params) -> Result<Vec<Op>, StoreError> {

@@ -12,9 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, config::DbConfig};
 
-use super::{Lock, Store, StoreError, lock};
+use super::{Lock, Store, StoreError, events, keys, lock, operations};
 use crate::secret;
 
 /// The store, in the state directory.
@@ -196,6 +196,8 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, i64), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(&file, flags).and_then(|connection| {
         connection.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;")?;
+        // What is refused is left as it is: not even its log is written back into it.
+        keeps_its_log(&connection, true)?;
         let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let read_only = connection.is_readonly("main")?;
@@ -212,6 +214,12 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, i64), StoreError> {
         return Ok((connection, found));
     };
     Err(unsound(&file, harm))
+}
+
+/// Whether the log stays beside the file when the last who has it open closes it.
+pub(super) fn keeps_its_log(connection: &Connection, keeps: bool) -> rusqlite::Result<()> {
+    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps);
+    set.map(drop)
 }
 
 /// What SQLite's words mean for the file.
@@ -295,11 +303,46 @@ impl Store {
         Ok((store, lock))
     }
 
-    /// Whether what is read only now is what was written; the containers were read when it was opened.
+    /// Whether every row is what was written; the containers were read when it was opened. What is not
+    /// told now would be told to whoever lists it, as a failure that he can do nothing about.
     pub(crate) async fn readable(&self) -> Result<(), StoreError> {
-        let installation = self.installation().await.map(drop);
-        installation.map_err(|e| row(self.dir(), e))
+        let read = async {
+            self.installation().await.map(drop)?;
+            self.run(|db| {
+                operations::read_all(db)?;
+                keys::read_all(db)?;
+                events::read_all(db)
+            })
+            .await
+        };
+        read.await.map_err(|e| row(self.dir(), e))
     }
+}
+
+/// Reads each row that `sql` finds, one at a time; `what` says what one is.
+pub(super) fn every(
+    db: &Connection,
+    what: &str,
+    sql: &str,
+    read: impl Fn(&Row<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    use rusqlite::Error as Said;
+    let mut query = db.prepare(sql)?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        read(row).map_err(|error| match error {
+            StoreError::Unreadable(said) => StoreError::Unreadable(format!("{what}: {said}")),
+            // A number that is none of ours, such as one below zero.
+            StoreError::Sqlite(
+                said @ (Said::FromSqlConversionFailure(..)
+                | Said::IntegralValueOutOfRange(..)
+                | Said::InvalidColumnType(..)
+                | Said::Utf8Error(..)),
+            ) => StoreError::Unreadable(format!("{what}: {said}")),
+            other => other,
+        })?;
+    }
+    Ok(())
 }
 
 /// The same error, of the file that has such a row.

@@ -6,10 +6,14 @@ use std::{
     time::Instant,
 };
 
+use containarium_contract::OperationState;
 use rustix::process::Uid;
 
-use super::*;
-use crate::doctor::tests::installation;
+use super::{
+    super::{Op, Request, StepRecord},
+    *,
+};
+use crate::{doctor::tests::installation, work::Work};
 
 /// Of somebody who is not root and owns nothing here.
 const NOBODY: u32 = 65534;
@@ -39,7 +43,45 @@ async fn state(containers: usize) -> tempfile::TempDir {
         })
         .await
         .unwrap();
+    store
+        .write(move |tx| {
+            (0..containers).try_for_each(|n| tx.insert(&start_of(n), request(n).as_ref()))
+        })
+        .await
+        .unwrap();
     dir
+}
+
+/// An operation that is over, of a user.
+fn start_of(n: usize) -> Op {
+    let work = Work::Start;
+    Op {
+        id: crate::containarium::operation_id(),
+        target: format!("user{n}"),
+        container: Some(format!("user{n}")),
+        owner: Some("admin".parse().unwrap()),
+        actor: "admin".parse().unwrap(),
+        cause: "admin asked".into(),
+        state: OperationState::Succeeded,
+        steps: work.steps().into_iter().map(StepRecord::pending).collect(),
+        work,
+        attempt: 1,
+        deadline: 2000,
+        error: None,
+        result: Some(serde_json::json!({"message": "Started.", "n": n})),
+        created_at: 1000,
+        started_at: Some(1001),
+        updated_at: 1500,
+    }
+}
+
+/// What began it.
+fn request(n: usize) -> Option<Request> {
+    Some(Request {
+        subject: "admin".parse().unwrap(),
+        key: format!("key{n}").parse().unwrap(),
+        digest: vec![1; 32],
+    })
 }
 
 const SPEC: &str = r#"{"resources":{"cpu":"1","memory":"512MiB","disk":"3GB"},
@@ -178,6 +220,36 @@ const TORN: &[(&str, Happening, &str)] = &[
         "an installation that does not parse",
         |dir| change(dir, "UPDATE installation SET json = '{}'"),
         "a row cannot be read",
+    ),
+    (
+        "an operation whose work does not parse",
+        |dir| {
+            change(
+                dir,
+                "UPDATE operations SET work = '{\"kind\":\"strat\"}' WHERE target = 'user7'",
+            )
+        },
+        "a row cannot be read: operation: unknown variant `strat`",
+    ),
+    (
+        "an operation with a time below zero",
+        |dir| {
+            change(
+                dir,
+                "UPDATE operations SET deadline = -1 WHERE target = 'user7'",
+            )
+        },
+        "a row cannot be read: operation: ",
+    ),
+    (
+        "a key of no operation",
+        |dir| change(dir, "UPDATE keys SET operation = 'x' WHERE key = 'key7'"),
+        "a row cannot be read: key: ",
+    ),
+    (
+        "an event that does not parse",
+        |dir| change(dir, "UPDATE events SET json = '{}' WHERE target = 'user7'"),
+        "a row cannot be read: event: ",
     ),
 ];
 

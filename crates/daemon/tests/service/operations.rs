@@ -246,6 +246,14 @@ async fn operations_are_listed_youngest_first_by_page_and_by_what_is_sought() {
     }
     let bad = list("?state=nosuch").await;
     assert!([400, 422].contains(&bad.status), "{bad:?}");
+    // A page of nothing could say neither that there is more nor where it goes on.
+    for list in ["/v1/operations", "/v1/containers"] {
+        let path = format!("{list}?limit=0");
+        let none = here.daemon.ask_as_admin("GET", &path, None).await;
+        assert_eq!(none.status, 422, "{path}: {none:?}");
+        let said = none.json()["error"].as_str().unwrap().to_owned();
+        assert!(said.starts_with("`limit`: "), "{path}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

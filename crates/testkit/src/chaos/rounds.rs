@@ -1,7 +1,7 @@
 //! Random deeds, random faults, random kills, and after each round the look whether all is as it
-//! should be. The seed decides all that is chosen.
+//! should be. The seed decides all that is chosen. Which fault a round has is `faults.rs`'s.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -9,6 +9,8 @@ use tokio::time::{Instant, sleep};
 use super::{
     Calls, Life, Outcome, Under,
     clean::{CLEAN, look},
+    faults::Fault,
+    tally::Tally,
     worker::{Now, Worker},
 };
 use crate::Junk;
@@ -20,80 +22,14 @@ pub struct Settings {
     pub seed: u64,
     /// Ends it.
     pub time: Duration,
-    /// Ends it, too.
+    /// Ends it, too, but not before each kind of fault was run once.
     pub kills: u64,
     /// How many names are worked on side by side.
     pub names: usize,
 }
 
-/// What came of it.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Rounds that were ended.
-    pub rounds: u64,
-    /// How often a daemon was killed, or killed itself at a point.
-    pub daemons: u64,
-    /// How often an engine was killed.
-    pub engines: u64,
-    /// How often an engine was stopped for a while.
-    pub pauses: u64,
-    /// Answers of the engine that were cut off, operations that it forgot.
-    pub cuts: u64,
-    /// Changes that were acknowledged.
-    pub acknowledged: u64,
-    /// Of these, creates.
-    pub created: u64,
-    /// Changes without an answer.
-    pub unanswered: u64,
-    /// Changes that were refused or failed.
-    pub refused: u64,
-    /// Containers that were stopped and that incusd started when it was started itself.
-    pub woken: u64,
-    /// The longest that it took until all was in order.
-    pub longest: Duration,
-    /// What was left behind, or was not so as it was told.
-    pub leaks: Vec<String>,
-    /// What was acknowledged and is not so.
-    pub lost: Vec<String>,
-}
-
-impl Tally {
-    /// How often something was killed.
-    pub fn kills(&self) -> u64 {
-        self.daemons + self.engines
-    }
-
-    /// Whether nothing was left behind and nothing lost.
-    pub fn is_good(&self) -> bool {
-        self.leaks.is_empty() && self.lost.is_empty()
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} rounds, {} kills ({} of the daemon, {} of incusd), {} pauses, {} answers cut off, {} changes \
-             acknowledged ({} creates), {} unanswered, {} refused, {} woken by incusd, clean after {:.1} s at the latest, leaks {}, lost {}",
-            self.rounds,
-            self.kills(),
-            self.daemons,
-            self.engines,
-            self.pauses,
-            self.cuts,
-            self.acknowledged,
-            self.created,
-            self.unanswered,
-            self.refused,
-            self.woken,
-            self.longest.as_secs_f64(),
-            self.leaks.len(),
-            self.lost.len(),
-        )
-    }
-}
-
-/// Rounds until the time is over, enough was killed, or something was wrong. `told` hears of each.
+/// Rounds until the time is over, enough was killed, or something was wrong. `told` hears of each. The
+/// first rounds are each kind of fault once, so that a short run leaves none out by bad luck.
 pub async fn run(
     under: &Under,
     life: &mut Life,
@@ -105,60 +41,35 @@ pub async fn run(
     let name = |n| format!("chaos-{n}");
     let mut workers: Vec<Worker> = (0..settings.names).map(|n| Worker::new(name(n))).collect();
     life.start(None).await.unwrap();
-    while Instant::now() < end && tally.kills() < settings.kills && tally.is_good() {
+    let mut walk = Fault::walk(settings.seed, under).into_iter();
+    while Instant::now() < end && tally.is_good() {
         let mut dice = Junk::of(
             settings
                 .seed
                 .wrapping_add(tally.rounds.wrapping_mul(0x9e37)),
         );
-        round(under, life, &mut workers, &mut dice, &mut tally).await;
+        let fault = match walk.next() {
+            Some(fault) => fault,
+            None if tally.kills() < settings.kills => Fault::drawn(&mut dice, under),
+            None => break,
+        };
+        round(fault, under, life, &mut workers, &mut dice, &mut tally).await;
         tally.rounds += 1;
+        *tally.faults.entry(fault).or_default() += 1;
         told(&tally);
     }
     life.kill().await;
     tally
 }
 
-/// What goes wrong in a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    Daemon,
-    DaemonAtPoint,
-    DaemonTwice,
-    Engine,
-    EngineTwice,
-    DaemonThenEngine,
-    EngineThenDaemon,
-    Pause,
-    PauseAndDaemon,
-    Cut,
-}
-
-const FAULTS: [Fault; 14] = [
-    Fault::Daemon,
-    Fault::DaemonAtPoint,
-    Fault::DaemonAtPoint,
-    Fault::DaemonTwice,
-    Fault::DaemonTwice,
-    Fault::Engine,
-    Fault::EngineTwice,
-    Fault::DaemonThenEngine,
-    Fault::DaemonThenEngine,
-    Fault::EngineThenDaemon,
-    Fault::EngineThenDaemon,
-    Fault::Pause,
-    Fault::PauseAndDaemon,
-    Fault::Cut,
-];
-
 async fn round(
+    fault: Fault,
     under: &Under,
     life: &mut Life,
     workers: &mut [Worker],
     dice: &mut Junk,
     tally: &mut Tally,
 ) {
-    let fault = *dice.one(&FAULTS);
     let points = containarium_core::kill_points();
     let point = dice.one(&points).clone();
     let live = under.simulated().is_none();

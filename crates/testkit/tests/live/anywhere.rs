@@ -19,8 +19,9 @@ use tokio::{
 use crate::SOON;
 
 struct There {
-    laptop: Laptop,
+    // Before the laptop, whose cable it listens at: it is asked when it is dropped.
     daemon: TestDaemon,
+    laptop: Laptop,
     key: Key,
     alice: Container,
     bed: Bed,

@@ -167,6 +167,7 @@ async fn creates_from_a_new_image_wait_for_one_preparation_and_later_ones_do_not
     drop(server);
     let gone = Remotes::with(["images=https://127.0.0.1:1".parse().unwrap()]);
     let daemon = TestDaemon::with_remotes(&bed, gone).await;
+    daemon.leaves_a_leak("its store does not know the first one's containers");
     let kept = prepare(&daemon, ask).await;
     assert_eq!(kept.status, 200, "{kept:?}");
     assert!(kept.body.contains("connection refused"), "{kept:?}");

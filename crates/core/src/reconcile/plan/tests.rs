@@ -7,20 +7,26 @@ use containarium_contract::{Resources, Username};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Spec, engine::Tags};
+use crate::{
+    Spec,
+    engine::{Tags, tags::Made},
+};
 
 const OURS: &str = "ours";
 /// Between two passes, seconds.
 const PASS: u64 = 61;
-/// After so many passes nothing is left to be done: all that is kept is kept for less, and what is
-/// young is old.
+/// After so many passes nothing is left to be done: what is kept is kept for less, or for longer than
+/// this goes on, and what is young is old.
 const ROUNDS: usize = 60;
+/// Longer than this goes on, seconds.
+const LONG: u64 = 1_000_000;
 const NOW: u64 = 1_000_000;
 
 /// What an instance's tags say.
 #[derive(Clone, Copy, Debug)]
 enum Tagged {
     Ours { ready: bool, kept: Option<u64> },
+    Standby,
     OthersInstallation,
     OtherId,
     Builder,
@@ -81,6 +87,15 @@ fn seen(id: usize, tagged: Tagged, age: u64) -> Seen {
             kept_until: kept,
             ..tags
         },
+        Tagged::Standby => Tags {
+            ready: false,
+            standby: Some(Box::new(Made {
+                image: "images:debian/13".parse().unwrap(),
+                docker: true,
+                from: "an image".to_owned(),
+            })),
+            ..tags
+        },
         Tagged::OthersInstallation => Tags {
             install: "others".to_owned(),
             ready: false,
@@ -99,10 +114,26 @@ fn seen(id: usize, tagged: Tagged, age: u64) -> Seen {
     })
 }
 
+/// Until when something is kept.
+fn until() -> impl Strategy<Value = u64> {
+    prop_oneof![3 => NOW - 900..NOW + 900, 1 => Just(NOW + LONG)]
+}
+
+/// What an instance can be found in. Those that come in between are gone by the next look.
+fn state() -> impl Strategy<Value = State> {
+    prop_oneof![
+        2 => Just(State::Stopped),
+        2 => Just(State::Running),
+        1 => Just(State::Frozen),
+        1 => Just(State::Error),
+    ]
+}
+
 fn tagged() -> impl Strategy<Value = Tagged> {
-    let kept = prop_oneof![Just(None), (NOW - 900..NOW + 900).prop_map(Some)];
+    let kept = proptest::option::of(until());
     prop_oneof![
         4 => (any::<bool>(), kept).prop_map(|(ready, kept)| Tagged::Ours { ready, kept }),
+        1 => Just(Tagged::Standby),
         1 => Just(Tagged::OthersInstallation),
         1 => Just(Tagged::OtherId),
         1 => Just(Tagged::Builder),
@@ -122,14 +153,14 @@ fn phase() -> impl Strategy<Value = Phase> {
 /// What there is of one container: its row, its instance, what works on it.
 type Slot = (
     Option<(usize, Phase, u64, bool)>,
-    Option<(Tagged, u64)>,
+    Option<(Tagged, u64, State)>,
     (bool, Option<usize>),
 );
 
 fn slot() -> impl Strategy<Value = Slot> {
     (
-        proptest::option::of((0..4usize, phase(), NOW - 900..NOW + 900, any::<bool>())),
-        proptest::option::of((tagged(), 0..2000u64)),
+        proptest::option::of((0..4usize, phase(), until(), any::<bool>())),
+        proptest::option::of((tagged(), 0..2000u64, state())),
         (
             proptest::bool::weighted(0.1),
             proptest::option::weighted(0.2, 0..5usize),
@@ -154,10 +185,10 @@ fn model() -> impl Strategy<Value = Model> {
                 let name = if phase == Phase::Deleted { name } else { id };
                 model.records.push(record(id, name, phase, kept, fault));
             }
-            if let Some((tagged, age)) = instance {
-                model
-                    .seen
-                    .insert(format!("c-{id:026}"), seen(id, tagged, age));
+            if let Some((tagged, age, state)) = instance {
+                let mut seen = seen(id, tagged, age);
+                seen.state = state;
+                model.seen.insert(format!("c-{id:026}"), seen);
             }
             let container = format!("{id:026}");
             if unfinished {
@@ -213,10 +244,11 @@ impl Model {
         assert_eq!(format!("c-{}", seen.tags.id), instance, "not ours to judge");
         let known = self.records.iter().find(|r| r.instance() == instance);
         match known.map(|record| record.phase) {
-            None => assert!(
-                !seen.tags.ready,
-                "{instance}: nobody knows it, it was ready"
-            ),
+            None => {
+                let may_be_somebodys =
+                    seen.tags.ready || seen.tags.standby.is_some() || seen.state != State::Stopped;
+                assert!(!may_be_somebodys, "{instance}: nobody knows it: {seen:?}");
+            }
             Some(Phase::Ready) => panic!("{instance} is there for its users"),
             Some(Phase::Deleting) => {}
             Some(Phase::Creating) => {
@@ -279,11 +311,16 @@ impl Model {
                 assert_eq!(seen.tags.install, OURS, "{id} is somebody else's");
                 assert_eq!(seen.tags.id, *id, "{id} is not this one");
                 seen.tags.ready = true;
+                seen.tags.standby = None;
                 seen.tags.kept_until = until;
             }
             Act::Still(id) => {
                 assert_eq!(self.record(id).phase, Phase::Deleted);
                 let seen = self.seen.get_mut(&instance(id)).unwrap();
+                assert!(
+                    matches!(seen.state, State::Running | State::Frozen),
+                    "{id} is still already"
+                );
                 seen.state = State::Stopped;
             }
             Act::Forget(id) => {
@@ -315,7 +352,8 @@ impl Model {
         let all = self.seen.iter();
         all.filter(|(name, seen)| {
             let ours = seen.tags.install == OURS && format!("c-{}", seen.tags.id) == **name;
-            !ours || (seen.tags.ready && !known(name))
+            let made = seen.tags.ready || seen.state != State::Stopped;
+            !ours || ((made || seen.tags.standby.is_some()) && !known(name))
         })
         .map(|(name, _)| name.clone())
         .collect()
@@ -359,6 +397,13 @@ proptest! {
             let seen = model.seen.get(&record.instance());
             let foreign = seen.is_some_and(|seen| seen.tags.install != OURS || seen.tags.id != record.id);
             prop_assert!(!half || foreign, "left half done: {record:?}");
+            // What is deleted and kept does not run, whoever started it.
+            let kept = record.phase == Phase::Deleted && !foreign;
+            let runs = seen.is_some_and(|seen| {
+                let started = matches!(seen.state, State::Running | State::Frozen);
+                started && seen.tags.kept_until.is_some()
+            });
+            prop_assert!(!kept || !runs, "deleted, and runs: {record:?}");
         }
     }
 }
