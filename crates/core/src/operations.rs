@@ -283,9 +283,8 @@ impl Containarium {
             return;
         }
         let container = op.container.clone();
-        let kind = op.kind();
         // A create sees to that itself.
-        let about = container.clone().filter(|_| kind != OperationKind::Create);
+        let about = container.clone().filter(|_| op.kind() != OperationKind::Create);
         let this = self.clone();
         self.inner.tasks.spawn(async move {
             let end = {
@@ -322,9 +321,7 @@ impl Containarium {
             let record = about.and_then(|id| this.inner.store.container_by_id(&id));
             let tags = record.and_then(|record| this.inner.inventory.tags(&record.instance()));
             let unmarked = tags.is_some_and(|tags| !tags.ready);
-            // With one gone that was kept, the next may have to go.
-            let purged = kind == OperationKind::Purge && this.inner.operations.is_idle();
-            if end != End::Well || unmarked || purged {
+            if end != End::Well || unmarked {
                 // What it left is nobody's now.
                 this.disagree();
             }

@@ -186,16 +186,18 @@ fn of_record(observed: &Observed<'_>, record: &Record) -> Option<Act> {
     }
 }
 
-/// The deleted container that goes first where the storage, or what there is of user ids, is nearly used
-/// up. One a pass: the storage frees its space some time after it is gone.
-fn oldest_kept(observed: &Observed<'_>, acts: &[Act]) -> Option<Act> {
+/// The deleted containers that go first where the storage, or what there is of user ids, is nearly used
+/// up. For its space one a pass: the storage frees it some time after that is gone.
+fn oldest_kept(observed: &Observed<'_>, acts: &[Act]) -> Vec<Act> {
     let full = |used: u64, all: u64| used.saturating_mul(100) > all.saturating_mul(FULL);
-    let cause = if observed.space.is_some_and(|(used, all)| full(used, all)) {
-        Cause::SpaceNeeded
-    } else if full(observed.records.len() as u64, observed.ranges) {
-        Cause::RangesNeeded
+    let containers = observed.records.len() as u64;
+    let (cause, many) = if observed.space.is_some_and(|(used, all)| full(used, all)) {
+        (Cause::SpaceNeeded, 1)
+    } else if full(containers, observed.ranges) {
+        let too_many = containers - observed.ranges.saturating_mul(FULL) / 100;
+        (Cause::RangesNeeded, too_many as usize)
     } else {
-        return None;
+        return Vec::new();
     };
     let kept = || {
         let all = observed.records.iter();
@@ -212,16 +214,20 @@ fn oldest_kept(observed: &Observed<'_>, acts: &[Act]) -> Option<Act> {
         | Act::RemoveHalfMade(_) => false,
     });
     if going || kept().any(|record| observed.busy.contains(&record.id)) {
-        return None;
+        return Vec::new();
     }
-    // All are kept equally long, so the one that would go first is the one deleted first.
-    let first = kept()
+    let mut kept: Vec<_> = kept()
         .filter(|record| match behind(observed, record) {
             Behind::Its(tags, _) => tags.kept_until.is_some(),
             Behind::Nothing | Behind::Foreign => false,
         })
-        .min_by_key(|record| (record.kept_until, &record.id))?;
-    Some(Act::Purge(first.id.clone(), cause))
+        .collect();
+    // All are kept equally long, so the one that would go first is the one deleted first.
+    kept.sort_by_key(|record| (record.kept_until, &record.id));
+    let first = kept.into_iter().take(many);
+    first
+        .map(|record| Act::Purge(record.id.clone(), cause))
+        .collect()
 }
 
 #[cfg(test)]

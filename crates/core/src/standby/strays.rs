@@ -19,9 +19,9 @@ impl Containarium {
     /// does not ask before that has nothing to go by, so each pass of the reconciler asks.
     pub(crate) fn strays(&self, now: Instant) -> Vec<(String, State)> {
         let standbys = &self.inner.standbys;
-        let making = standbys.under_way().making.map(|(address, _)| address);
+        let making = standbys.under_way().making.clone();
         let found = self.those(|tags, _, seen| {
-            let made = making.is_some() && tags.address == making;
+            let made = making.as_ref().is_some_and(|one| one.id == tags.id);
             (seen.state != State::Frozen && !made).then(|| (tags.id.clone(), seen.state))
         });
         let mut under_way = standbys.under_way();

@@ -65,7 +65,15 @@ async fn what_is_under_way_while_the_engine_hangs_is_left_to_the_next_daemon() {
     here.reaches(&create, "boot").await;
     here.there.sim.hang(true);
     let stop = here.begin("POST", "/v1/containers/alice/stop", None).await;
-    here.reaches(&stop, "stop").await;
+    wait_for(SOON, "the stop is under way", async || {
+        let now = here.operation(&stop).await;
+        if now["state"] == "running" {
+            Ok(())
+        } else {
+            Err(now)
+        }
+    })
+    .await;
     let Installed { daemon, there } = here;
     let sim = &there.sim;
     let daemon = daemon
