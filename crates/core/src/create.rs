@@ -426,7 +426,7 @@ async fn claimed(run: &mut Run, record: &Record) -> Result<bool, Error> {
         Err(suspended @ Error::Suspended(_)) => return Err(suspended),
         Err(error) => tracing::warn!(error = %chain(&error), "a standby cannot be used"),
     }
-    removed(run, "create", record, Step::Claim).await?;
+    removed(run, "create", record, Step::Claim, None).await?;
     run.plan(Work::Create {
         notes,
         standby: false,
@@ -468,7 +468,7 @@ async fn make(run: &mut Run, record: &Record) -> Result<(), Error> {
                 Some(State::Running) => return Ok(()),
                 None => {}
                 // Nothing tells a whole one from one that Incus had half unpacked when it ended.
-                Some(_) => removed(run, "create", &record, Step::Make).await?,
+                Some(_) => removed(run, "create", &record, Step::Make, None).await?,
             }
         }
         run.check()?;
@@ -496,7 +496,7 @@ async fn make(run: &mut Run, record: &Record) -> Result<(), Error> {
         }
         // Somebody put an interface with its address on our bridge, past us.
         if matches!(refused, Incus::Conflict(_)) && tries < TRIES {
-            removed(run, "create", &record, Step::Make).await?;
+            removed(run, "create", &record, Step::Make, None).await?;
             record = readdressed(run, &record).await?;
             continue;
         }

@@ -65,9 +65,12 @@ pub(crate) async fn run(run: &mut Run, force: bool, keep: u64) -> Result<(), Err
         return Err(Error::NoContainer(record.username.clone()));
     }
     let instance = record.instance();
+    // What it does, where it was looked at in this run.
+    let mut looked = None;
     if record.phase == Phase::Ready {
         run.check()?;
         let state = run.insist(|| engine.state(&instance)).await??;
+        looked = Some(state);
         if !force && !matches!(state, Some(State::Stopped) | None) {
             return Err(Error::NotStopped(record.username.clone()));
         }
@@ -87,11 +90,15 @@ pub(crate) async fn run(run: &mut Run, force: bool, keep: u64) -> Result<(), Err
     let ending = core.inner.tunnels.ending(&record);
     if !run.is_done(Step::Stop) {
         run.settled(&instance).await?;
-        let was = run.insist(|| engine.state(&instance)).await??;
+        let was = match looked.filter(|_| !run.is_resumed()) {
+            Some(was) => was,
+            None => run.insist(|| engine.state(&instance)).await??,
+        };
         if was.is_some_and(|state| state != State::Stopped) {
             let killed = run.insist_on(&instance, || engine.kill(&instance)).await?;
             killed.map_err(|e| failed(run, &record, Step::Stop, e))?;
             core.inner.inventory.set(&instance, State::Stopped);
+            looked = Some(Some(State::Stopped));
         }
         let (id, exit) = (record.id.clone(), requested(run, &record, "deleted"));
         let stopped = was.is_some_and(|state| state != State::Stopped);
@@ -106,7 +113,7 @@ pub(crate) async fn run(run: &mut Run, force: bool, keep: u64) -> Result<(), Err
     }
     if keep == 0 {
         run.begin_anyway(Step::Remove);
-        remove(run, "delete", &record).await?;
+        remove(run, "delete", &record, looked.flatten()).await?;
         ending.done("deleted");
         run.passed(Step::Remove);
         return gone(run).await;
@@ -172,32 +179,39 @@ pub(crate) async fn put_back(run: &mut Run, failed: &Error) {
     }
 }
 
-/// Removes its instance for good.
+/// Removes its instance for good; `state` is what it does, where that is known.
 pub(crate) async fn remove(
     run: &mut Run,
     what: &'static str,
     record: &Record,
+    state: Option<State>,
 ) -> Result<(), Error> {
     let core = run.core.clone();
     let instance = record.instance();
     run.settled(&instance).await?;
-    removed(run, what, record, Step::Remove).await?;
+    removed(run, what, record, Step::Remove, state).await?;
     core.inner.inventory.remove(&instance);
     Ok(())
 }
 
 /// Removes an instance as often as it takes: one that was half made when Incus ended may still be
-/// written to.
+/// written to. `state` is what it does, where that is known.
 pub(crate) async fn removed(
     run: &mut Run,
     what: &'static str,
     record: &Record,
     step: Step,
+    mut state: Option<State>,
 ) -> Result<(), Error> {
     let core = run.core.clone();
+    let (engine, instance) = (&core.inner.engine, record.instance());
     let mut pause = PAUSE.0;
     loop {
-        match core.inner.engine.remove(&record.instance()).await {
+        let removed = match state.take() {
+            Some(state) => engine.remove_in(&instance, Some(state)).await,
+            None => engine.remove(&instance).await,
+        };
+        match removed {
             Ok(()) => return Ok(()),
             Err(error) if away(&error) => run.engine_back(&error.into()).await?,
             Err(error) if pause > PAUSE.1 => {

@@ -284,7 +284,9 @@ impl Containarium {
         }
         let container = op.container.clone();
         // A create sees to that itself.
-        let about = container.clone().filter(|_| op.kind() != OperationKind::Create);
+        let about = container
+            .clone()
+            .filter(|_| op.kind() != OperationKind::Create);
         let this = self.clone();
         self.inner.tasks.spawn(async move {
             let end = {

@@ -163,7 +163,7 @@ pub(crate) async fn run_start(run: &mut Run) -> Result<(), Error> {
         )
         .await;
     }
-    let grown = bring_up(run, "start", &record).await?;
+    let grown = bring_up(run, "start", &record, state).await?;
     conclude(
         run,
         &record,
@@ -175,12 +175,14 @@ pub(crate) async fn run_start(run: &mut Run) -> Result<(), Error> {
     .await
 }
 
-/// Starts or thaws it, whatever it is doing, and waits until a login works. What had to be done for it
-/// besides, as a sentence behind a space, or nothing.
+/// Starts or thaws it, whatever it is doing, and waits until a login works; `state` is what it was doing
+/// just now, where that is known. What had to be done for it besides, as a sentence behind a space, or
+/// nothing.
 pub(crate) async fn bring_up(
     run: &mut Run,
     what: &'static str,
     record: &Record,
+    state: Option<State>,
 ) -> Result<String, Error> {
     let core = run.core.clone();
     let (engine, instance) = (&core.inner.engine, record.instance());
@@ -192,7 +194,10 @@ pub(crate) async fn bring_up(
         tracing::debug!(%error, "room is not taken back yet");
     }
     let mut grown = String::new();
-    let was = run.insist(|| engine.state(&instance)).await??;
+    let was = match state.filter(|_| !run.is_resumed()) {
+        Some(state) => Some(state),
+        None => run.insist(|| engine.state(&instance)).await??,
+    };
     let (mut started, way_back) = match was {
         // Its store knows whether it was an earlier daemon that started it for this.
         Some(State::Running) if run.is_resumed() && !record.running => (Ok(()), WayBack::Stop),

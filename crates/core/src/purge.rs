@@ -14,7 +14,7 @@ pub(crate) async fn run(run: &mut Run) -> Result<(), Error> {
         Some(record) => {
             run.begin(Step::Remove)?;
             run.no_way_back();
-            remove(run, "purge", record).await?;
+            remove(run, "purge", record, None).await?;
             run.passed(Step::Remove);
         }
         None => {}

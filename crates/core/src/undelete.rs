@@ -104,7 +104,7 @@ async fn come_back(run: &mut Run, record: &Arc<Record>, start: bool) -> Result<(
     marked.map_err(|e| core.failed_in("undelete", record, Step::Restore, e, String::new()))?;
     let name = record.username.container_name();
     let (state, message) = if start {
-        let grown = crate::power::bring_up(run, "undelete", record).await?;
+        let grown = crate::power::bring_up(run, "undelete", record, None).await?;
         (
             State::Running,
             format!("{name} is back, and running as it was.{grown}"),

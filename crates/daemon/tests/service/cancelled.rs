@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use containarium_incus::{Instance, StateChange, StatusCode};
-use containarium_incus_sim::{Fault, On};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::installed::Installed;
 
@@ -79,37 +78,6 @@ async fn an_undelete_leaves_it_deleted_as_it_was() {
     here.there.sim.mute_guests(false);
     let back = here.ask("POST", undelete).await;
     assert_eq!(back["container"]["state"], "running", "{back}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stop_says_that_it_was_asked_for_and_is_the_reason_when_it_comes() {
-    let here = Installed::new(180).await.with_alice().await;
-    here.there.sim.set_latency(Duration::from_millis(500));
-    let unheard = Fault::FailLate {
-        code: 500,
-        text: "context deadline exceeded".into(),
-    };
-    here.there.sim.fail_next(On::ChangeState, unheard);
-    let stop = "/v1/containers/alice/stop";
-    let id = here.begin("POST", stop, None).await;
-    here.reaches(&id, "stop").await;
-    let ended = here.cancelled(&id).await;
-    let said = ended["error"]["error"].as_str().unwrap();
-    assert!(said.contains("may still do so"), "{said}");
-    here.there.sim.set_latency(Duration::ZERO);
-    // It takes its time, and nobody else asked for that.
-    let name = here.instance().await.name;
-    here.there.sim.kill_guest("containarium", &name, "");
-    containarium_testkit::wait_for(SOON, "it says who asked", async || {
-        let got = here.ask("GET", "/v1/containers/alice").await;
-        let exit = &got["container"]["lastExit"];
-        if exit["reason"] == "requested" && exit["operation"] == json!(id) {
-            Ok(())
-        } else {
-            Err(got)
-        }
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

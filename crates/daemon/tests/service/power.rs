@@ -6,6 +6,8 @@ use containarium_incus_sim::{Fault, On};
 
 use crate::installed::Installed;
 
+const SOON: Duration = Duration::from_secs(20);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_so_already_is_said_and_no_failure() {
     let here = Installed::new(227).await.with_alice().await;
@@ -84,4 +86,35 @@ async fn a_create_whose_answer_comes_last_is_a_create() {
         .ask_as_admin("GET", "/v1/containers/alice", None)
         .await;
     assert_eq!(got.json()["container"]["state"], "running", "{got:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_comes_late_says_who_asked_for_it() {
+    let here = Installed::new(180).await.with_alice().await;
+    for _ in ["first try", "second"] {
+        let text = "context deadline exceeded".into();
+        let unheard = Fault::FailLate { code: 500, text };
+        here.there.sim.fail_next(On::ChangeState, unheard);
+    }
+    let stop = "/v1/containers/alice/stop";
+    let late = here.daemon.ask_as_admin("POST", stop, None).await;
+    assert_eq!(late.status, 504, "{late:?}");
+    let operation = late.header("containarium-operation").unwrap();
+    // It takes its time, and nobody else asked for that.
+    let [instance] = &here.there.incus.instances().await.unwrap()[..] else {
+        panic!("one container")
+    };
+    let sim = &here.there.sim;
+    sim.kill_guest("containarium", &instance.name, "");
+    containarium_testkit::wait_for(SOON, "it says who asked", async || {
+        let path = "/v1/containers/alice";
+        let got = here.daemon.ask_as_admin("GET", path, None).await.json();
+        let exit = &got["container"]["lastExit"];
+        if exit["reason"] == "requested" && exit["operation"] == operation {
+            Ok(())
+        } else {
+            Err(got)
+        }
+    })
+    .await;
 }

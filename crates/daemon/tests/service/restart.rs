@@ -76,15 +76,16 @@ async fn what_is_under_way_while_the_engine_hangs_is_left_to_the_next_daemon() {
     .await;
     let Installed { daemon, there } = here;
     let sim = &there.sim;
-    let daemon = daemon
-        .restarted_after(async || {
-            sim.hang(false);
-            sim.mute_guests(false);
-        })
-        .await;
+    let daemon = daemon.restarted_after(async || sim.hang(false)).await;
     let here = Installed { daemon, there };
-    for id in [create, stop] {
-        let ended = here.ended(&id).await;
-        assert_eq!(ended["state"], "succeeded", "{ended}");
-    }
+    let ended = here.ended(&stop).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    // Nothing in it will ever speak, and it is still waited for.
+    here.reaches(&create, "boot").await;
+    let now = here.operation(&create).await;
+    assert_eq!(
+        (&now["state"], &now["attempt"]),
+        (&json!("running"), &json!(2))
+    );
+    here.cancel(&create).await;
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command, sync::Arc};
 
 use containarium_core::{Harm, Store, StoreError};
-use containarium_testkit::{Bed, Key, TestDaemon};
+use containarium_testkit::{Bed, Key, TestDaemon, wait_for};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -110,6 +110,60 @@ async fn with_a_full_state_directory_changes_are_refused_reads_go_on_and_room_is
     daemon.delete("bob").await;
     bed.emptied(SOON).await;
     daemon.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_during_which_the_state_directory_fills_is_finished_when_there_is_room() {
+    let Some(bed) = Bed::made().await else {
+        return;
+    };
+    let disk = Disk::with_state(&bed);
+    let daemon = TestDaemon::with(disk.0.clone(), &bed.socket).await;
+    let key = Key::new();
+    // It may end before the disk is full.
+    for name in ["alice", "bob", "carol", "dave"] {
+        let made = daemon.ask_to_create(name, &key, json!({}));
+        let filled = async {
+            let boots = wait_for(SOON, "it boots", async || {
+                let path = format!("/v1/operations?target={name}");
+                let list = daemon.ask_as_admin("GET", &path, None).await.json();
+                let steps = list["operations"][0]["steps"].as_array().cloned();
+                let mut steps = steps.into_iter().flatten();
+                match steps.find(|step| step["name"] == "boot") {
+                    Some(step) if step["state"] == "running" => Ok(()),
+                    Some(_) | None => Err(list),
+                }
+            });
+            boots.await;
+            disk.fill();
+        };
+        let (made, ()) = tokio::join!(made, filled);
+        if made.status == 201 {
+            disk.free();
+            continue;
+        }
+        // Nobody is told that it failed, for it is not over.
+        assert_eq!(made.status, 503, "{made:?}");
+        assert!(made.json()["error"].as_str().unwrap().contains("goes on"));
+        assert!(made.header("retry-after").is_some(), "{made:?}");
+        disk.free();
+        let path = format!("/v1/containers/{name}");
+        wait_for(SOON, "it is made", async || {
+            let got = daemon.ask_as_admin("GET", &path, None).await;
+            if got.json()["container"]["state"] == "running" {
+                Ok(())
+            } else {
+                Err(got)
+            }
+        })
+        .await;
+        let path = format!("/v1/operations?target={name}");
+        let list = daemon.ask_as_admin("GET", &path, None).await.json();
+        assert_eq!(list["operations"][0]["state"], "succeeded", "{list}");
+        daemon.stopped().await;
+        return;
+    }
+    panic!("four creates ended before the disk was full");
 }
 
 #[tokio::test(flavor = "multi_thread")]
