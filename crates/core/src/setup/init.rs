@@ -94,6 +94,7 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
         None => match recover::find(ask, &incus, report).await? {
             Some(found) => found,
             None => {
+                pool::check(ask, &incus).await?;
                 let chosen = decide(ask, &incus).await?;
                 report(&format!(
                     "user ids: from {} up, room for {} containers (of root's range in /etc/subuid, apart \
@@ -104,8 +105,10 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
             }
         },
     };
-    if pool::is_missing(&incus, &installation.pool).await? {
-        // Also where an earlier run could not make one: what it had chosen binds nobody.
+    // Where an earlier run could not make one, what it had chosen binds nobody.
+    if installation.pool == installation.name
+        && pool::is_missing(&incus, &installation.pool).await?
+    {
         pool::check(ask, &incus).await?;
         ask.pool.pool(&ask.name).clone_into(&mut installation.pool);
     }
