@@ -80,3 +80,38 @@ async fn containers_outlive_an_engine_that_is_killed() {
     assert_eq!(login.says("cat /proc/1/stat | cut -d' ' -f22").await, born);
     daemon.delete("alice").await;
 }
+
+/// liblxc forks, and its child stops itself for a moment. It holds the socket of an incusd that was killed
+/// then, and the next one would wait there for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_a_killed_engine_left_stopped_keeps_no_other_from_starting() {
+    let Some((bed, daemon)) = start().await else {
+        return;
+    };
+    let logs = format!("{}.run/incusd.log", bed.incus_dir.display());
+    // Called as incusd is, and stopped.
+    let mut child = std::process::Command::new("bash")
+        .args(["-c", "kill -STOP $$", "incusd"])
+        .arg(format!("--logfile={logs}"))
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    wait_for(SOON, "it has stopped", async || {
+        let now = std::fs::read_to_string(&status).unwrap();
+        if now.contains("State:\tT") {
+            Ok(())
+        } else {
+            Err(now)
+        }
+    })
+    .await;
+    bed.kill_engine();
+    bed.start_engine();
+    let ended = child.wait().unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&ended),
+        Some(9)
+    );
+    daemon.create("alice", &Key::new()).await;
+    daemon.delete("alice").await;
+}
