@@ -65,10 +65,10 @@ impl Slate {
         stream.set_read_timeout(Some(LOOK))?;
         let Self { at, token, .. } = self;
         // In HTTP/1.0 the answer comes in one piece.
-        write!(
-            stream,
+        let request = format!(
             "GET /v1/admin/leaks HTTP/1.0\r\nHost: {at}\r\nAuthorization: Bearer {token}\r\n\r\n"
-        )?;
+        );
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
@@ -115,9 +115,14 @@ mod tests {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let mut asked = [0; 2048];
-                let read = stream.read(&mut asked).unwrap();
-                let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
+                let mut asked = String::new();
+                // It need not come in one piece.
+                while !asked.ends_with("\r\n\r\n") {
+                    let mut some = [0; 2048];
+                    let read = stream.read(&mut some).unwrap();
+                    assert!(read > 0, "cut off: {asked}");
+                    asked += &String::from_utf8_lossy(&some[..read]);
+                }
                 assert!(asked.contains("Authorization: Bearer t0ken\r\n"), "{asked}");
                 write!(stream, "HTTP/1.0 200 OK\r\n\r\n{body}").unwrap();
             }
