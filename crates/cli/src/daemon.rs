@@ -15,7 +15,7 @@ use crate::{
     failure::{Exit, Failure},
     image_remotes::ImageRemotes,
     init::repair,
-    jwt_secret,
+    jwt_secret, mcp_endpoint,
     place::StateDir,
     retention,
     simulation::Simulation,
@@ -47,6 +47,15 @@ pub(crate) struct Daemon {
     /// /etc/containarium/jwt.secret, else one in the state directory, made at random
     #[arg(long, value_name = "FILE")]
     pub(crate) jwt_secret_file: Option<PathBuf>,
+    /// A name that clients of /mcp call this server by, such as containers.example.com; its own name,
+    /// localhost and addresses are known. Again for each
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "CONTAINARIUM_ALLOWED_HOSTS",
+        value_delimiter = ' '
+    )]
+    pub(crate) allowed_host: Vec<String>,
     #[command(flatten)]
     pub(crate) image_remotes: ImageRemotes,
     #[command(flatten)]
@@ -113,6 +122,7 @@ impl Daemon {
             },
         };
         let server = Server::start(config).await.map_err(refused)?;
+        let server = mcp_endpoint::mounted(server, self.allowed_host);
         let address = server.address().map_err(other)?;
         if let Some(simulation) = &simulation {
             // That nobody reads it is no reason not to serve.
@@ -196,7 +206,7 @@ mod tests {
             }
             seen += 1;
         }
-        assert_eq!(seen, 12);
+        assert_eq!(seen, 13);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod known_hosts;
 mod list;
 mod login;
 mod mcp;
+mod mcp_endpoint;
 mod metrics;
 mod operation;
 mod output;

@@ -2,6 +2,7 @@
 //! and a change whose answer was lost is asked for again under its key.
 
 use std::{
+    convert::Infallible,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
@@ -11,13 +12,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use containarium_contract::{Effect, Endpoint, Face, HostEngine, IdempotencyKey};
 use reqwest::{
-    Certificate,
+    Body, Certificate,
     header::{self, HeaderMap},
     redirect,
 };
 use tokio::time::{Instant, sleep};
+use tower_service::Service;
 use ulid::Ulid;
 
 use crate::{
@@ -26,6 +29,7 @@ use crate::{
     dial,
     projection::{Projection, Rest},
     reply::Reply,
+    transport::Transport,
 };
 
 /// Whoever listens answers a dial well within this.
@@ -37,7 +41,7 @@ pub struct Client {
     pub(crate) server: BaseUrl,
     pub(crate) token: Token,
     pub(crate) face: Face,
-    pub(crate) http: reqwest::Client,
+    pub(crate) transport: Transport,
     simulated: Arc<AtomicBool>,
     /// In place of the endpoint's own.
     patience: Option<Duration>,
@@ -104,16 +108,51 @@ impl Client {
         face: Face,
     ) -> Result<Self, NoClient> {
         let server: BaseUrl = base_url.parse()?;
-        let http = http(&server, ca_file, CONNECT)?;
-        Ok(Self {
+        let transport = Transport::connecting(http(&server, ca_file, CONNECT)?);
+        Ok(Self::over(transport, server, token, face))
+    }
+
+    /// A client of the daemon that runs in this process and answers as `service`.
+    ///
+    /// # Panics
+    ///
+    /// Never: nobody is dialled, so nothing of the system is needed.
+    pub fn within<S, B>(service: S, token: Token, face: Face) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        // A request has to name somebody.
+        let server: BaseUrl = "http://localhost".parse().expect("it is a URL");
+        let http = http(&server, None, CONNECT).expect("a client without TLS");
+        Self::over(Transport::within(http, service), server, token, face)
+    }
+
+    fn over(transport: Transport, server: BaseUrl, token: Token, face: Face) -> Self {
+        Self {
             server,
             token,
             face,
-            http,
+            transport,
             simulated: Arc::default(),
             patience: None,
             pauses: PAUSES,
-        })
+        }
+    }
+
+    /// The same for another caller.
+    #[must_use]
+    pub fn with_token(&self, token: Token) -> Self {
+        Self {
+            token,
+            ..self.clone()
+        }
     }
 
     /// Whether the last answer came from a daemon whose engine is a simulation.
@@ -189,7 +228,7 @@ impl Client {
     ) -> Result<Reply, CallError> {
         let Projection { path, rest } = projection;
         let mut call = self
-            .http
+            .transport
             .request(E::METHOD, self.server.at(path))
             .header(header::AUTHORIZATION, self.token.header()?)
             .header(Face::HEADER, self.face.as_str())
@@ -205,10 +244,11 @@ impl Client {
             Rest::Query(pairs) if pairs.is_empty() => call,
             Rest::Query(pairs) => call.query(pairs),
         };
+        let sent = self.transport.send(&self.server, call).await;
+        let answer = sent.map_err(|why| CallError::Unreachable { why })?;
         let unreachable = |e| CallError::Unreachable {
             why: dial::why(&self.server, &e),
         };
-        let answer = call.send().await.map_err(unreachable)?;
         self.note_engine(answer.headers());
         let status = answer.status();
         let retry_after = answer.headers().get(header::RETRY_AFTER);
@@ -277,7 +317,7 @@ mod tests {
         let server: BaseUrl = format!("http://{address}").parse().unwrap();
         let short = Duration::from_millis(50);
         let client = Client {
-            http: http(&server, None, short).unwrap(),
+            transport: Transport::connecting(http(&server, None, short).unwrap()),
             patience: Some(short),
             server,
             token: Token::fixed("t"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use containarium_contract::{Event, Face, ListenEvents};
+use containarium_contract::{Event, Face, ListenEvents, Method};
 use reqwest::{Response, header};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -124,8 +124,8 @@ impl Events {
         let Projection { path, rest } =
             Projection::of_stream(&self.listen).map_err(|e| CallError::Protocol(e.to_string()))?;
         let mut ask = client
-            .http
-            .get(client.server.at(&path))
+            .transport
+            .request(Method::GET, client.server.at(&path))
             .header(header::AUTHORIZATION, client.token.header()?)
             .header(header::ACCEPT, "text/event-stream")
             .header(Face::HEADER, client.face.as_str());
@@ -139,8 +139,9 @@ impl Events {
             why: dial::why(&client.server, &e),
         };
         // The whole answer has no end, its head has.
-        let answer = match timeout(SILENCE, ask.send()).await {
-            Ok(answer) => answer.map_err(unreachable)?,
+        let asked = client.transport.send(&client.server, ask);
+        let answer = match timeout(SILENCE, asked).await {
+            Ok(answer) => answer.map_err(|why| CallError::Unreachable { why })?,
             Err(_) => return Err(self.broken("nothing was heard for a minute")),
         };
         client.note_engine(answer.headers());

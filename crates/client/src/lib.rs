@@ -19,6 +19,7 @@ mod projection;
 mod reply;
 mod sse;
 mod token;
+mod transport;
 mod tunnel;
 
 pub use base_url::{BaseUrl, NotABaseUrl};

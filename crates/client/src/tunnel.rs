@@ -3,7 +3,7 @@
 
 use std::{io, time::Duration};
 
-use containarium_contract::{Face, OpenTunnel};
+use containarium_contract::{Face, Method, OpenTunnel};
 use containarium_tunnel::{End, Goodbye, Tunnel as Socket, accept_of, new_key};
 use reqwest::{
     StatusCode, Upgraded,
@@ -53,8 +53,8 @@ impl Client {
             Projection::of_stream(ask).map_err(|e| CallError::Protocol(e.to_string()))?;
         let key = new_key();
         let mut call = self
-            .http
-            .get(self.server.at(&path))
+            .transport
+            .request(Method::GET, self.server.at(&path))
             .timeout(OPEN)
             .header(header::AUTHORIZATION, self.token.header()?)
             .header(Face::HEADER, self.face.as_str())
@@ -68,7 +68,8 @@ impl Client {
         let unreachable = |e| CallError::Unreachable {
             why: dial::why(&self.server, &e),
         };
-        let answer = call.send().await.map_err(unreachable)?;
+        let sent = self.transport.send(&self.server, call).await;
+        let answer = sent.map_err(|why| CallError::Unreachable { why })?;
         let status = answer.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let body = answer.text().await.map_err(unreachable)?;

@@ -303,21 +303,26 @@ async fn bind<T: DeserializeOwned>(
     accept(&spec.request, Value::Object(fields))
 }
 
-async fn body(request: Request) -> Result<Map<String, Value>, Problem> {
-    let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-    let whole = timeout(SLOWEST_BODY, to_bytes(request.into_body(), LONGEST_BODY)).await;
+/// A body that came whole, and in time.
+pub(crate) async fn whole(body: Body) -> Result<Bytes, Problem> {
+    let whole = timeout(SLOWEST_BODY, to_bytes(body, LONGEST_BODY)).await;
     let whole = whole.map_err(|_| {
         malformed(format!(
             "the body did not come within {} s",
             SLOWEST_BODY.as_secs()
         ))
     })?;
-    let bytes: Bytes = whole.map_err(|_| {
+    whole.map_err(|_| {
         Problem::new(
             Reason::TooLarge,
             format!("a body is at most {LONGEST_BODY} bytes long"),
         )
-    })?;
+    })
+}
+
+async fn body(request: Request) -> Result<Map<String, Value>, Problem> {
+    let kind = request.headers().get(header::CONTENT_TYPE).cloned();
+    let bytes = whole(request.into_body()).await?;
     if bytes.is_empty() {
         return Ok(Map::new());
     }

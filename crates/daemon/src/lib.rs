@@ -4,6 +4,7 @@
 mod accept;
 mod api;
 mod authenticate;
+mod beside;
 mod change;
 mod docs;
 mod etag;

@@ -1,5 +1,7 @@
 //! Answers: a problem, or something fixed. What an error means is the core's to say.
 
+use std::any::Any;
+
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, Response, StatusCode, header},
@@ -39,4 +41,12 @@ pub(crate) fn text_of(kind: &'static str, text: impl Into<Body>) -> Response<Bod
     let kind = HeaderValue::from_static(kind);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
+}
+
+/// A bug of ours; the panic itself is in the log.
+pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+    answer(&Problem::new(
+        Reason::Internal,
+        "something went wrong on the server; its log has the cause",
+    ))
 }

@@ -1,6 +1,6 @@
 //! The whole face on one page: every endpoint and what answers it.
 
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Extension, Router,
@@ -27,7 +27,7 @@ use crate::{
     health::{health, ready},
     openapi::openapi,
     prometheus::prometheus,
-    respond::{answer, fixed},
+    respond::{answer, fixed, panicked},
     tunnel::Tunnels,
 };
 
@@ -164,14 +164,6 @@ async fn mark_simulated(mut response: Response<Body>) -> Response<Body> {
     let sim = HeaderValue::from_static(HostEngine::SIM);
     response.headers_mut().insert(name, sim);
     response
-}
-
-/// A bug of ours; the panic itself is in the log.
-fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
-    answer(&Problem::new(
-        Reason::Internal,
-        "something went wrong on the server; its log has the cause",
-    ))
 }
 
 async fn not_found() -> Response<Body> {

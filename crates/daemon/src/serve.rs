@@ -6,16 +6,23 @@ use std::{
     time::Duration,
 };
 
+use axum::{
+    BoxError,
+    body::{Bytes, HttpBody},
+    extract::Request,
+    http::Response,
+};
+use containarium_contract::Subject;
 use containarium_core::{
     Containarium, Incus, Installation, Lock, Settings, Store, StoreError, host_ports, mark,
     secret::{self, NoSecret, SecretSource},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{accept::accept, routes::router, tunnel::Tunnels};
+use crate::{accept::accept, beside::beside, routes::router, tunnel::Tunnels};
 
 /// Shorter secrets can be guessed.
 const GOOD_SECRET: usize = 32;
@@ -81,6 +88,9 @@ pub struct Daemon {
     service: Containarium,
     router: axum::Router,
     tunnels: Tunnels,
+    secret: SecretSlice<u8>,
+    /// Ends what has no end of its own.
+    ended: CancellationToken,
     /// Held as long as this serves.
     _lock: Lock,
 }
@@ -125,13 +135,15 @@ impl Daemon {
         ));
         let service = Containarium::open(store, &config.engine, config.settings).await?;
         let tunnels = Tunnels::default();
-        let router = router(service.clone(), secret, tunnels.clone());
+        let router = router(service.clone(), secret.clone(), tunnels.clone());
         allow_files();
         Ok(Self {
             listener,
             service,
             router,
             tunnels,
+            secret,
+            ended: CancellationToken::new(),
             _lock: lock,
         })
     }
@@ -141,12 +153,35 @@ impl Daemon {
         self.listener.local_addr()
     }
 
+    /// Serves at `path`, too, what `make` makes of the API and of what tells the end: a face that
+    /// asks the API within this process, with the token of whoever asks it.
+    #[must_use]
+    pub fn beside<F, Fut, B>(
+        self,
+        path: &str,
+        make: impl FnOnce(axum::Router, CancellationToken) -> F,
+    ) -> Self
+    where
+        F: Fn(Subject, Request) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Response<B>> + Send + 'static,
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let face = make(self.router.clone(), self.ended.clone());
+        let more = beside(path, self.secret.clone(), face);
+        Self {
+            router: self.router.merge(more),
+            ..self
+        }
+    }
+
     /// Serves until `stop`, then finishes what is under way.
     pub async fn serve(self, stop: CancellationToken) {
         // Whoever waits for a preparation has an answer to wait for, too; a tunnel has none.
         let cut_off = async {
             stop.cancelled().await;
             self.service.stop_preparing();
+            self.ended.cancel();
             self.tunnels.end().await;
         };
         tokio::join!(accept(self.listener, self.router, stop.clone()), cut_off);

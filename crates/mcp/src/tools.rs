@@ -2,7 +2,8 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use containarium_client::{CallError, Client};
+use ::http::request::Parts;
+use containarium_client::{CallError, Client, Token};
 use containarium_contract::{CancelOperation, HostEngine, Problem};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -21,6 +22,7 @@ use crate::{
     delete::Delete,
     get::Get,
     get_operation::GetOp,
+    http,
     info::Info,
     instructions::instructions,
     list::List,
@@ -69,6 +71,15 @@ impl Tools {
             client,
             tools: tools.into(),
             own: None,
+        }
+    }
+
+    /// The client for one request: over HTTP each acts with its own token.
+    fn client(&self, context: &RequestContext<RoleServer>) -> Client {
+        let parts = context.extensions.get::<Parts>();
+        match parts.and_then(http::token) {
+            Some(token) => self.client.with_token(Token::fixed(token)),
+            None => self.client.clone(),
         }
     }
 
@@ -162,8 +173,9 @@ impl ServerHandler for Tools {
             ));
         };
         let watch = Watch::new(context.meta.get_progress_token().is_some());
+        let client = self.client(&context);
         let begun = match tool.start(
-            self.client.clone(),
+            client.clone(),
             watch.clone(),
             self.own.as_ref(),
             call.arguments.unwrap_or_default(),
@@ -174,11 +186,11 @@ impl ServerHandler for Tools {
         let mut answer = begun.answer;
         let done = progress::reported(begun.doing, &watch, &mut answer, &context);
         tokio::select! {
-            done = done => return Ok(result(done, self.client.is_simulated()).into()),
+            done = done => return Ok(result(done, client.is_simulated()).into()),
             () = context.ct.cancelled() => {}
         }
         if begun.undone_if_cancelled {
-            tokio::spawn(undo(self.client.clone(), watch, answer));
+            tokio::spawn(undo(client, watch, answer));
         }
         // A cancelled request is never answered; dropping the call hangs up on the daemon.
         Err(ErrorData::internal_error("cancelled", None))
