@@ -48,6 +48,8 @@ async fn delete(core: &Containarium, name: &str) -> Deleted {
         username: name.parse().unwrap(),
         force: true,
         purge: false,
+        id: None,
+        only_kept: false,
     };
     core.delete(&admin(), ask).await.unwrap()
 }
@@ -55,6 +57,7 @@ async fn delete(core: &Containarium, name: &str) -> Deleted {
 async fn undelete(core: &Containarium, name: &str) -> Result<(), Error> {
     let ask = UndeleteContainer {
         username: name.parse().unwrap(),
+        id: None,
     };
     core.undelete(&admin(), ask).await.map(drop)
 }
