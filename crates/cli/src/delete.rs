@@ -46,6 +46,9 @@ impl From<Delete> for DeleteContainer {
             username,
             force,
             purge,
+            // For programs, which remember ids; a person is asked.
+            id: None,
+            only_kept: false,
         }
     }
 }

@@ -164,6 +164,8 @@ fn of_reason(reason: Reason) -> Exit {
         Reason::NotFound => Exit::NotFound,
         Reason::AlreadyExists
         | Reason::NotStopped
+        | Reason::Replaced
+        | Reason::Irreversible
         | Reason::Busy
         | Reason::LastKey
         | Reason::GuestChanged

@@ -49,6 +49,7 @@ fn drawn(answer: &ContainerAnswer) -> String {
     table::facts([
         ("Name", Some(container.name.clone())),
         ("Username", Some(container.username.to_string())),
+        ("ID", container.id.as_ref().map(ToString::to_string)),
         ("Owner", Some(container.owner.to_string())),
         (
             "State",
@@ -139,7 +140,8 @@ pub(crate) mod tests {
     /// A container that runs.
     pub(crate) fn container(username: &str) -> Container {
         serde_json::from_value(json!({
-            "name": format!("{username}-container"), "username": username, "owner": "carol",
+            "id": "01jd3zq8m4k6t1w9v5r2x7y0ab", "name": format!("{username}-container"),
+            "username": username, "owner": "carol",
             "state": "running", "resources": {"cpu": "4", "memory": "4GB", "disk": "50GB"},
             "sshKeys": [
                 "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti"
@@ -165,6 +167,14 @@ pub(crate) mod tests {
                 username: "alice".parse().unwrap()
             }
         );
+    }
+
+    #[test]
+    fn one_of_an_older_server_has_no_id() {
+        let mut told = serde_json::to_value(container("alice")).unwrap();
+        told.as_object_mut().unwrap().remove("id");
+        let read: Container = serde_json::from_value(told).unwrap();
+        assert_eq!(read.id, None);
     }
 
     #[test]

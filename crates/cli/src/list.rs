@@ -3,7 +3,7 @@
 use clap::Args;
 use containarium_client::Client;
 use containarium_contract::{
-    ContainerList, EngineHealth, LabelFilter, ListContainers, State, Subject,
+    Container, ContainerList, EngineHealth, LabelFilter, ListContainers, State, Subject,
 };
 
 use crate::{
@@ -66,28 +66,55 @@ fn drawn(list: &ContainerList) -> String {
         .containers
         .iter()
         .any(|container| container.deleted_until.is_some());
-    let there = if deleted { "KEPT UNTIL" } else { "ADDRESS" };
-    let headings = [
-        "USERNAME", "STATE", "CPU", "MEMORY", "DISK", there, "IMAGE", "OWNER",
-    ];
+    let [username, state, cpu, memory, disk, image, owner] = HEADINGS;
+    if !deleted {
+        return table::columns(
+            [username, state, cpu, memory, disk, "ADDRESS", image, owner],
+            list.containers.iter().map(|container| {
+                let [username, state, cpu, memory, disk, image, owner] = words(container);
+                let address = container.network.ip_address.clone();
+                [username, state, cpu, memory, disk, address, image, owner]
+            }),
+        );
+    }
     table::columns(
-        headings,
+        [
+            username,
+            "ID",
+            state,
+            cpu,
+            memory,
+            disk,
+            "KEPT UNTIL",
+            image,
+            owner,
+        ],
         list.containers.iter().map(|container| {
-            [
-                container.username.to_string(),
-                container.state.map_or(UNKNOWN, state::name).to_owned(),
-                container.resources.cpu.to_string(),
-                container.resources.memory.to_string(),
-                container.resources.disk.to_string(),
-                container
-                    .deleted_until
-                    .clone()
-                    .unwrap_or_else(|| container.network.ip_address.clone()),
-                container.image.to_string(),
-                container.owner.to_string(),
-            ]
+            let [username, state, cpu, memory, disk, image, owner] = words(container);
+            let id = container.id.as_ref();
+            let id = id.map_or_else(|| UNKNOWN.to_owned(), ToString::to_string);
+            let until = container.deleted_until.clone();
+            let until = until.unwrap_or_else(|| UNKNOWN.to_owned());
+            [username, id, state, cpu, memory, disk, until, image, owner]
         }),
     )
+}
+
+/// What every list has.
+const HEADINGS: [&str; 7] = [
+    "USERNAME", "STATE", "CPU", "MEMORY", "DISK", "IMAGE", "OWNER",
+];
+
+fn words(container: &Container) -> [String; 7] {
+    [
+        container.username.to_string(),
+        container.state.map_or(UNKNOWN, state::name).to_owned(),
+        container.resources.cpu.to_string(),
+        container.resources.memory.to_string(),
+        container.resources.disk.to_string(),
+        container.image.to_string(),
+        container.owner.to_string(),
+    ]
 }
 
 #[cfg(test)]
@@ -136,8 +163,9 @@ mod tests {
     }
 
     #[test]
-    fn deleted_ones_are_drawn_with_the_end_of_their_time() {
+    fn deleted_ones_are_drawn_with_their_id_and_the_end_of_their_time() {
         let mut deleted = container("alice");
+        deleted.id = Some("01jd3zq8m4k6t1w9v5r2x7y0bc".parse().unwrap());
         deleted.state = Some(State::Deleted);
         deleted.deleted_until = Some("2026-11-22T10:00:00Z".into());
         let list = ContainerList {
@@ -147,8 +175,8 @@ mod tests {
             engine: EngineHealth::Ok,
         };
         insta::assert_snapshot!(drawn(&list), @r"
-        USERNAME  STATE    CPU  MEMORY  DISK  KEPT UNTIL            IMAGE                OWNER
-        alice     deleted  4    4GB     50GB  2026-11-22T10:00:00Z  images:ubuntu/24.04  carol
+        USERNAME  ID                          STATE    CPU  MEMORY  DISK  KEPT UNTIL            IMAGE                OWNER
+        alice     01jd3zq8m4k6t1w9v5r2x7y0bc  deleted  4    4GB     50GB  2026-11-22T10:00:00Z  images:ubuntu/24.04  carol
         ");
     }
 }

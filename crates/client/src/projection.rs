@@ -123,6 +123,8 @@ mod tests {
             username: "alice".parse().unwrap(),
             force: true,
             purge: false,
+            id: None,
+            only_kept: false,
         };
         let sent = Projection::of(&delete).unwrap();
         assert_eq!(sent.path, "/v1/containers/alice");

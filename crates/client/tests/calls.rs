@@ -84,6 +84,8 @@ async fn a_request_carries_the_token_the_face_and_its_fields() {
             username: username.clone(),
             force: true,
             purge: false,
+            id: None,
+            only_kept: false,
         })
         .await;
     let _ = client

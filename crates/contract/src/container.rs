@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ByteSize, Cpus, Effect, Endpoint, EngineHealth, ImageRef, LabelFilter, LabelKey, LabelValue,
-    Method, Metrics, OperationId, OperationKind, SshPublicKey, Subject, Username,
-    endpoint::MINUTES,
+    ByteSize, ContainerId, Cpus, Cursor, Effect, Endpoint, EngineHealth, ImageRef, LabelFilter,
+    LabelKey, LabelValue, Method, Metrics, OperationId, OperationKind, SshPublicKey, Subject,
+    Username, endpoint::MINUTES,
 };
 
 /// What a container is doing.
@@ -82,6 +82,9 @@ pub struct Network {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Container {
+    /// Tells it from any other that has or had its username; absent in answers of older servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ContainerId>,
     /// `<username>-container`, its hostname too.
     pub name: String,
     /// The login user inside, and the container's address in every call.
@@ -231,7 +234,7 @@ impl Endpoint for CreateContainer {
     }
 }
 
-/// List containers, sorted by username.
+/// List containers, sorted by username; of deleted ones there may be several of a name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListContainers {
@@ -249,7 +252,7 @@ pub struct ListContainers {
     pub limit: Option<NonZeroU32>,
     /// Go on from an earlier answer's nextCursor
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<Username>,
+    pub cursor: Option<Cursor>,
 }
 
 /// Containers that the caller may see.
@@ -262,7 +265,7 @@ pub struct ContainerList {
     pub total_count: u64,
     /// Where the next page starts; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_cursor: Option<Username>,
+    pub next_cursor: Option<Cursor>,
     /// Whether the engine answered.
     pub engine: EngineHealth,
 }
@@ -318,6 +321,12 @@ pub struct DeleteContainer {
     /// Remove it and everything in it at once, for good
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub purge: bool,
+    /// Only if it is the one with this id, and not another that has its username by now
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ContainerId>,
+    /// Only if it is kept for a while: refused where the server keeps none
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_kept: bool,
 }
 
 /// A container that is deleted.
@@ -342,12 +351,16 @@ impl Endpoint for DeleteContainer {
     type Answer = Deleted;
 }
 
-/// Bring back the container of that name that was deleted last, as it was.
+/// Bring back a deleted container, as it was: the one of that name that was deleted last, or the one
+/// with that id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UndeleteContainer {
     /// Whose container
     pub username: Username,
+    /// Which one of those that are kept; the one that was deleted last where absent
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ContainerId>,
 }
 
 impl Endpoint for UndeleteContainer {

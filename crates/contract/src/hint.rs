@@ -57,6 +57,8 @@ pub enum Hint {
     DeleteForce(Username),
     /// Remove it for good, so that its name is free for the one that was deleted before.
     DeletePurge(Username),
+    /// Remove it for good, where it could not be kept.
+    DeleteForGood(Username),
     /// Bring back the one that was deleted last.
     Undelete(Username),
     /// See which can be brought back.
@@ -195,6 +197,11 @@ impl Hint {
                  delete {u} --force --purge --yes`, and then bring the other back with `containarium \
                  undelete {u}`"
             )),
+            // For good, so it takes a person, who is asked, whoever asks here.
+            Self::DeleteForGood(u) => Form::Sentence(format!(
+                "a person may delete it for good with `containarium delete {u} --purge`, and `--force` \
+                 where it runs"
+            )),
             Self::Undelete(u) => call(
                 format!("undelete {u}"),
                 "undelete_container",
@@ -310,6 +317,7 @@ impl Hint {
             Self::StopForce(alice.clone()),
             Self::DeleteForce(alice.clone()),
             Self::DeletePurge(alice.clone()),
+            Self::DeleteForGood(alice.clone()),
             Self::Undelete(alice.clone()),
             Self::ListDeleted,
             Self::ListOperations,
@@ -345,6 +353,7 @@ impl Hint {
                 | Self::StopForce(_)
                 | Self::DeleteForce(_)
                 | Self::DeletePurge(_)
+                | Self::DeleteForGood(_)
                 | Self::Undelete(_)
                 | Self::ListDeleted
                 | Self::GetOperation(_)

@@ -8,6 +8,8 @@
 
 mod admin;
 mod container;
+mod container_id;
+mod cursor;
 mod endpoint;
 mod event;
 mod fingerprint;
@@ -37,6 +39,8 @@ pub use container::{
     DeleteContainer, Deleted, Exit, ExitReason, GetContainer, ListContainers, Network, Resources,
     ServedFrom, StartContainer, State, StopContainer, UndeleteContainer,
 };
+pub use container_id::{ContainerId, NotAContainerId};
+pub use cursor::{Cursor, NotACursor};
 pub use endpoint::{Effect, Endpoint, Method, Spec, Stream, StreamKind};
 pub use event::{Event, ListenEvents};
 pub use fingerprint::Fingerprint;

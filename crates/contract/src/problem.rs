@@ -24,6 +24,10 @@ pub enum Reason {
     AlreadyExists,
     /// It must be stopped first.
     NotStopped,
+    /// Another container has its username by now.
+    Replaced,
+    /// It could not be taken back, and that was not wanted.
+    Irreversible,
     /// Something else is being done to it.
     Busy,
     /// It is the last SSH key: nobody could log in afterwards.
@@ -56,7 +60,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Malformed,
         Self::InvalidValue,
         Self::InvalidToken,
@@ -65,6 +69,8 @@ impl Reason {
         Self::MethodNotAllowed,
         Self::AlreadyExists,
         Self::NotStopped,
+        Self::Replaced,
+        Self::Irreversible,
         Self::Busy,
         Self::LastKey,
         Self::GuestChanged,
@@ -91,6 +97,8 @@ impl Reason {
             Self::MethodNotAllowed => 405,
             Self::AlreadyExists
             | Self::NotStopped
+            | Self::Replaced
+            | Self::Irreversible
             | Self::Busy
             | Self::LastKey
             | Self::GuestChanged
@@ -118,6 +126,8 @@ impl Reason {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::AlreadyExists => "already_exists",
             Self::NotStopped => "not_stopped",
+            Self::Replaced => "replaced",
+            Self::Irreversible => "irreversible",
             Self::Busy => "busy",
             Self::LastKey => "last_key",
             Self::GuestChanged => "guest_changed",
@@ -160,6 +170,8 @@ impl Reason {
             | Self::MethodNotAllowed
             | Self::AlreadyExists
             | Self::NotStopped
+            | Self::Replaced
+            | Self::Irreversible
             | Self::LastKey
             | Self::GuestChanged
             | Self::TooLarge

@@ -4,19 +4,21 @@
 use std::{sync::Arc, time::Duration};
 
 use containarium_contract::{
-    ByteSize, CreateContainer, Created, Face, Hint, ServedFrom, State, Subject,
+    ByteSize, CreateContainer, Created, Face, Hint, OperationId, ServedFrom, State, Subject,
 };
 use containarium_incus::Error as Incus;
 use tokio::time::{Instant, timeout};
 use ulid::Ulid;
 
 use crate::{
-    Asked, Begun, Containarium, Error, Principal, Record, Role, chain, clock,
+    Asked, Begun, Containarium, Error, Principal, Record, Role,
+    asked::Twin,
+    chain, clock,
     delete::removed,
     engine::Host,
     inventory::Login,
     login,
-    operations::{Plan, Run, away},
+    operations::{Plan, Run, away, sees_all},
     ssh_keys::distinct,
     step::{Moment, Step, passing},
     store::{Op, Phase, Reservation, Reserved, Spec, Tx},
@@ -61,6 +63,13 @@ impl Containarium {
         request: CreateContainer,
     ) -> Result<Begun<CreateContainer>, Error> {
         let owner = owner(&asked.who, &request)?;
+        // Whether its answer is waited for makes it no other request.
+        let ask = CreateContainer {
+            asynchronous: false,
+            ..request.clone()
+        };
+        let twin = asked.twin(&ask, &owner)?;
+        let digest = twin.digest.clone();
         let id = Ulid::generate().to_string().to_lowercase();
         let judged = async {
             self.engine_answers()?;
@@ -75,6 +84,7 @@ impl Containarium {
                 work: Work::Create {
                     notes,
                     standby: false,
+                    asked: Some(digest),
                 },
                 within: WITHIN,
                 reserve: Some(Reservation {
@@ -86,7 +96,7 @@ impl Containarium {
                 }),
             })
         };
-        self.begin(asked, &request, judged).await
+        self.begin_or_join(asked, &ask, Some(twin), judged).await
     }
 
     /// What is asked for, capped at what the host has, and a sentence for each thing capped.
@@ -273,13 +283,23 @@ impl Containarium {
     }
 }
 
+/// What a create finds where it wants its name.
+pub(crate) enum Held {
+    /// It is held, with all that it needs, for this one.
+    New,
+    /// The same create is under way.
+    ByTwin(OperationId),
+}
+
 /// Holds what a create needs, in the transaction that writes it down.
 pub(crate) fn reserved(
     tx: &mut Tx<'_>,
     op: &mut Op,
     core: &Containarium,
+    who: &Principal,
+    twin: Option<&Twin>,
     wanted: Reservation,
-) -> Result<(), Error> {
+) -> Result<Held, Error> {
     passing(op.kind(), Step::Reserve, Moment::Before);
     op.begins(Step::Reserve, clock::now_ms());
     let username = wanted.username.clone();
@@ -288,23 +308,39 @@ pub(crate) fn reserved(
     let installation = &core.inner.engine.installation;
     match tx.reserve(installation, wanted, core.in_use(), standbys)? {
         Reserved::Held(record) => {
-            if let Work::Create { notes, .. } = &op.work
+            if let Work::Create { notes, asked, .. } = &op.work
                 && record.id != cold
             {
-                let notes = notes.clone();
+                let (notes, asked) = (notes.clone(), asked.clone());
                 op.container = Some(record.id.clone());
                 op.plan(Work::Create {
                     notes,
                     standby: true,
+                    asked,
                 });
             }
             passing(op.kind(), Step::Reserve, Moment::Done);
             op.passed(Step::Reserve, clock::now_ms());
-            Ok(())
+            Ok(Held::New)
         }
-        Reserved::NameTaken => Err(Error::NameTaken(username)),
+        Reserved::NameTaken => {
+            let under_way = tx.creates_of(&username)?;
+            if let Some(same) = under_way.iter().find(|op| twin.is_some_and(|t| t.is(op))) {
+                return Ok(Held::ByTwin(same.id.clone()));
+            }
+            let seen = |op: &&Op| sees_all(who) || op.owner.as_ref() == Some(&who.subject);
+            Err(match under_way.iter().find(seen) {
+                Some(other) => Error::BeingMade {
+                    username,
+                    operation: other.id.clone(),
+                },
+                None => Error::NameTaken(username),
+            })
+        }
         Reserved::Exhausted => {
             core.inner.standbys.give_way();
+            // Where some are only kept, one of them goes.
+            core.disagree();
             Err(Error::Exhausted)
         }
     }
@@ -415,6 +451,7 @@ async fn claimed(run: &mut Run, record: &Record) -> Result<bool, Error> {
     let Work::Create {
         standby: true,
         notes,
+        asked,
     } = run.op().work.clone()
     else {
         return Ok(false);
@@ -430,6 +467,7 @@ async fn claimed(run: &mut Run, record: &Record) -> Result<bool, Error> {
     run.plan(Work::Create {
         notes,
         standby: false,
+        asked,
     })
     .await?;
     Ok(false)

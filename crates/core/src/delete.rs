@@ -7,6 +7,7 @@ use containarium_contract::{DeleteContainer, Deleted, Effect, Exit, ExitReason, 
 
 use crate::{
     Asked, Begun, Containarium, Error, Record, clock,
+    containarium::there,
     operations::{Plan, Run, away},
     step::Step,
     store::Phase,
@@ -38,13 +39,30 @@ impl Containarium {
     ) -> Result<Begun<DeleteContainer>, Error> {
         let who = asked.who.clone();
         let judged = async {
-            let record = self.find_ready(&who, Effect::Destroy, &request.username)?;
+            let record = self.find(&who, Effect::Destroy, &request.username)?;
+            // What is begun is about this record, whoever has the name by the time it is done.
+            if request
+                .id
+                .as_ref()
+                .is_some_and(|id| record.id != id.as_str())
+            {
+                return Err(Error::Replaced(request.username.clone()));
+            }
+            let record = there(record)?;
+            let keep = if request.purge { 0 } else { self.retention() };
+            if request.only_kept && keep == 0 {
+                return Err(if request.purge {
+                    Error::PurgeKept
+                } else {
+                    Error::Irreversible(request.username.clone())
+                });
+            }
+            self.engine_answers()?;
             let state = self.shown(&record);
             let down = matches!(state, Some(State::Stopped | State::Error) | None);
             if !request.force && !down && !self.inner.operations.is_busy(&record.id) {
                 return Err(Error::NotStopped(request.username.clone()));
             }
-            let keep = if request.purge { 0 } else { self.retention() };
             let force = request.force;
             Ok(Plan::about(&record, Work::Delete { force, keep }, WITHIN))
         };

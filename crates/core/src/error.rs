@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use containarium_contract::{
-    ByteSize, Fingerprint, ImageRef, OperationId, OperationState, Port, Username,
+    ByteSize, ContainerId, Fingerprint, ImageRef, OperationId, OperationState, Port, Username,
 };
 
 use crate::{fault::Fault, images::ImageError, step::Step, store::StoreError};
@@ -23,6 +23,26 @@ pub enum Error {
     /// The name is taken.
     #[error("{} exists already", .0.container_name())]
     NameTaken(Username),
+    /// The name is taken by one that is being made, for another request.
+    #[error("{} is being created already, as another request asked", .username.container_name())]
+    BeingMade {
+        /// The container.
+        username: Username,
+        /// What makes it.
+        operation: OperationId,
+    },
+    /// Another container has the name by now.
+    #[error("{} is another one by now", .0.container_name())]
+    Replaced(Username),
+    /// It would not be kept, and only that was wanted.
+    #[error(
+        "this server keeps no deleted containers, so deleting {} would be for good",
+        .0.container_name()
+    )]
+    Irreversible(Username),
+    /// At once, and only if kept.
+    #[error("`purge` and `onlyKept` exclude each other")]
+    PurgeKept,
     /// It runs, and `force` was not given.
     #[error("{} is running", .0.container_name())]
     NotStopped(Username),
@@ -229,6 +249,14 @@ pub enum Error {
     /// There is nothing to bring back.
     #[error("no deleted container of {0} is kept")]
     NothingDeleted(Username),
+    /// The one that was named is not kept.
+    #[error("no deleted container of {username} with the id {id} is kept")]
+    NotKept {
+        /// Whose.
+        username: Username,
+        /// The one that was named.
+        id: ContainerId,
+    },
     /// The name of what is to be brought back is taken.
     #[error("the name of the deleted container is taken: {} exists", .0.container_name())]
     NameTakenAgain(Username),

@@ -73,6 +73,10 @@ fn sentence(error: &Error) -> String {
         | Error::KeysNotRead(_)
         | Error::KeysInTheWay { .. }
         | Error::NameTaken(_)
+        | Error::BeingMade { .. }
+        | Error::Replaced(_)
+        | Error::Irreversible(_)
+        | Error::PurgeKept
         | Error::NotStopped(_)
         | Error::Busy { .. }
         | Error::TooSmall { .. }
@@ -96,6 +100,7 @@ fn sentence(error: &Error) -> String {
         | Error::NoOperation(_)
         | Error::OverAlready { .. }
         | Error::NothingDeleted(_)
+        | Error::NotKept { .. }
         | Error::Wait(_)
         | Error::NameTakenAgain(_)
         | Error::NotUnclaimed(_)
@@ -170,7 +175,9 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
             Reason::AlreadyFinished,
             Some(Hint::GetOperation(id.clone())),
         ),
-        Error::NothingDeleted(_) => (Reason::NotFound, Some(Hint::ListDeleted)),
+        Error::NothingDeleted(_) | Error::NotKept { .. } => {
+            (Reason::NotFound, Some(Hint::ListDeleted))
+        }
         Error::NameTakenAgain(username) => (
             Reason::AlreadyExists,
             Some(Hint::DeletePurge(username.clone())),
@@ -183,6 +190,16 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
         Error::NoContainer(_) => (Reason::NotFound, Some(Hint::List)),
         Error::Forbidden | Error::ForeignOwner => (Reason::Forbidden, Some(Hint::MintToken)),
         Error::NameTaken(username) => (Reason::AlreadyExists, Some(Hint::Get(username.clone()))),
+        Error::BeingMade { operation, .. } => (
+            Reason::AlreadyExists,
+            Some(Hint::GetOperation(operation.clone())),
+        ),
+        Error::Replaced(username) => (Reason::Replaced, Some(Hint::Get(username.clone()))),
+        Error::Irreversible(username) => (
+            Reason::Irreversible,
+            Some(Hint::DeleteForGood(username.clone())),
+        ),
+        Error::PurgeKept => (Reason::InvalidValue, None),
         Error::NotStopped(username) => (
             Reason::NotStopped,
             Some(Hint::DeleteForce(username.clone())),

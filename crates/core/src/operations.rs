@@ -20,11 +20,13 @@ use run::End;
 pub(crate) use run::{Run, away};
 
 use crate::{
-    Asked, Containarium, Error, Principal, Record, StoreError, clock,
+    Asked, Containarium, Error, Principal, Record, StoreError,
+    asked::Twin,
+    clock,
     containarium::operation_id,
-    create::reserved,
+    create::{Held, reserved},
     step::{Moment, passing},
-    store::{Op, Reservation, StepRecord},
+    store::{Op, Request, Reservation, StepRecord},
     work::Work,
 };
 
@@ -91,6 +93,15 @@ impl Operations {
         all.values()
             .filter_map(|live| live.now.borrow().container.clone())
             .collect()
+    }
+
+    /// The create that is under way and the same as this one.
+    fn twin(&self, twin: &Twin) -> Option<OperationId> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |live: &&Live| !live.cancel.is_cancelled() && twin.is(&live.now.borrow());
+        let found = all.values().find(same)?;
+        let id = found.now.borrow().id.clone();
+        Some(id)
     }
 
     /// Whether nobody is at work.
@@ -164,14 +175,24 @@ impl Containarium {
         ask: &E,
         plan: impl Future<Output = Result<Plan, Error>>,
     ) -> Result<Begun<E>, Error> {
+        self.begin_or_join(asked, ask, None, plan).await
+    }
+
+    /// The same; and where `twin` is under way already, that is what was begun.
+    pub(crate) async fn begin_or_join<E: Endpoint>(
+        &self,
+        asked: Asked,
+        ask: &E,
+        twin: Option<Twin>,
+        plan: impl Future<Output = Result<Plan, Error>>,
+    ) -> Result<Begun<E>, Error> {
         let begun = |id| Begun {
             id,
             answer: PhantomData,
         };
         let request = asked.request(ask)?;
-        if let Some(request) = request.clone()
-            && let Some(known) = self.inner.store.begun_by(request, clock::now()).await?
-        {
+        // Before it is judged: the first was, and whether the engine answers by now is its affair.
+        if let Some(known) = self.begun_before(request.as_ref(), twin.as_ref()).await? {
             return Ok(begun(known));
         }
         if self.inner.closing.is_cancelled() {
@@ -181,12 +202,8 @@ impl Containarium {
             Ok(plan) => plan,
             Err(refused) => {
                 // Meanwhile the same request may have been begun, and even have ended.
-                if let Some(request) = request
-                    && let Some(known) = self.inner.store.begun_by(request, clock::now()).await?
-                {
-                    return Ok(begun(known));
-                }
-                return Err(refused);
+                let known = self.begun_before(request.as_ref(), twin.as_ref()).await?;
+                return known.map(begun).ok_or(refused);
             }
         };
         let reserve = plan.reserve.take();
@@ -199,23 +216,22 @@ impl Containarium {
                 if let Some(known) = tx.begun_by(request.as_ref(), clock::now())? {
                     return Ok(Submitted::Known(known));
                 }
-                if let Some(wanted) = reserve
-                    && let Err(error) = reserved(tx, &mut op, &core, wanted)
-                {
-                    return Ok(Submitted::Refused(error));
+                if let Some(wanted) = reserve {
+                    match reserved(tx, &mut op, &core, &asked.who, twin.as_ref(), wanted) {
+                        Ok(Held::New) => {}
+                        Ok(Held::ByTwin(id)) => {
+                            let id = tx.join(request.as_ref(), id, clock::now())?;
+                            return Ok(Submitted::Known(id));
+                        }
+                        Err(error) => return Ok(Submitted::Refused(error)),
+                    }
                 }
                 tx.insert(&op, request.as_ref())?;
                 Ok(Submitted::New(Box::new(op)))
             });
             match submitted.await? {
                 Submitted::Known(known) => Ok(begun(known)),
-                Submitted::Refused(error) => {
-                    if matches!(error, Error::Exhausted) {
-                        // Where some are only kept, one of them goes.
-                        this.disagree();
-                    }
-                    Err(error)
-                }
+                Submitted::Refused(error) => Err(error),
                 Submitted::New(op) => {
                     // What was held for it was written down with it.
                     for step in op.steps_done() {
@@ -228,6 +244,28 @@ impl Containarium {
             }
         })
         .await
+    }
+
+    /// What the same request began: the operation that its key names, or the create that is under way.
+    async fn begun_before(
+        &self,
+        request: Option<&Request>,
+        twin: Option<&Twin>,
+    ) -> Result<Option<OperationId>, StoreError> {
+        let (store, now) = (&self.inner.store, clock::now());
+        if let Some(request) = request.cloned()
+            && let Some(known) = store.begun_by(request, now).await?
+        {
+            return Ok(Some(known));
+        }
+        let Some(known) = twin.and_then(|twin| self.inner.operations.twin(twin)) else {
+            return Ok(None);
+        };
+        let Some(request) = request.cloned() else {
+            return Ok(Some(known));
+        };
+        let joined = store.write(move |tx| tx.join(Some(&request), known, now));
+        joined.await.map(Some)
     }
 
     /// Begins a change of our own accord.

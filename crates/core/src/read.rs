@@ -2,16 +2,15 @@
 //! engine is there or not; what is measured is asked of it.
 
 use std::{
-    collections::BTreeMap,
     fs,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use containarium_contract::{
-    Container, ContainerAnswer, ContainerList, Effect, EngineHealth, GetContainer, GetMetrics,
-    HostEngine, ListContainers, Metrics, MetricsAnswer, Network, State, SystemInfo,
-    SystemInfoAnswer, Username,
+    Container, ContainerAnswer, ContainerList, Cursor, Effect, EngineHealth, GetContainer,
+    GetMetrics, HostEngine, ListContainers, Metrics, MetricsAnswer, Network, State, SystemInfo,
+    SystemInfoAnswer,
 };
 use containarium_incus::InstanceState;
 
@@ -49,8 +48,10 @@ impl Containarium {
             .collect();
         let total_count = matching.len() as u64;
         let after = |record: &Record| {
-            let cursor = request.cursor.as_ref();
-            cursor.is_none_or(|last| record.username > *last)
+            request.cursor.as_ref().is_none_or(|last| match &last.id {
+                Some(id) => (&record.username, record.id.as_str()) > (&last.username, id.as_str()),
+                None => record.username > last.username,
+            })
         };
         let limit = request
             .limit
@@ -62,10 +63,14 @@ impl Containarium {
             .map(|(record, state)| self.view(record, *state))
             .collect();
         let more = rest.next().is_some();
-        let next_cursor = containers
-            .last()
-            .filter(|_| more)
-            .map(|last| last.username.clone());
+        let next_cursor = containers.last().filter(|_| more).map(|last| Cursor {
+            username: last.username.clone(),
+            // Of a name that is held there is one.
+            id: last
+                .id
+                .clone()
+                .filter(|_| last.state == Some(State::Deleted)),
+        });
         Ok(ContainerList {
             containers,
             total_count,
@@ -74,8 +79,8 @@ impl Containarium {
         })
     }
 
-    /// Those that hold their name; or the deleted ones, where those are sought, of each name the last that
-    /// `who` may see.
+    /// Those that hold their name, in its order; or the deleted ones, where those are sought: of a name in
+    /// the order of their ids, which do not change, so that pages neither lose nor repeat one.
     fn sought(&self, who: &Principal, state: Option<State>) -> Vec<Arc<Record>> {
         let allowed =
             |record: &Arc<Record>| decide(who, Effect::Read, &record.owner) == Decision::Allow;
@@ -84,17 +89,10 @@ impl Containarium {
             all.retain(allowed);
             return all;
         }
-        let mut deleted: BTreeMap<Username, Arc<Record>> = BTreeMap::new();
-        for record in self.inner.store.all_containers() {
-            if record.phase != Phase::Deleted || !allowed(&record) {
-                continue;
-            }
-            let known = deleted.get(&record.username);
-            if known.is_none_or(|known| known.kept_until < record.kept_until) {
-                deleted.insert(record.username.clone(), record);
-            }
-        }
-        deleted.into_values().collect()
+        let mut deleted = self.inner.store.all_containers();
+        deleted.retain(|record| record.phase == Phase::Deleted && allowed(record));
+        deleted.sort_by(|a, b| (&a.username, &a.id).cmp(&(&b.username, &b.id)));
+        deleted
     }
 
     /// One container and what it uses.
@@ -215,6 +213,8 @@ impl Containarium {
     pub(crate) fn view(&self, record: &Record, state: Option<State>) -> Container {
         let spec = record.spec.clone();
         Container {
+            // One of an older installation may have been given any.
+            id: record.id.parse().ok(),
             name: record.username.container_name(),
             username: record.username.clone(),
             owner: record.owner.clone(),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use containarium_contract::{ContainerChanged, Effect, State, UndeleteContainer, Username};
+use containarium_contract::{ContainerChanged, Effect, State, UndeleteContainer};
 
 use crate::{
     Asked, Begun, Containarium, Decision, Error, Principal, Record, StoreError,
@@ -18,7 +18,7 @@ use crate::{
 const WITHIN: Duration = Duration::from_secs(5 * 60);
 
 impl Containarium {
-    /// Brings back the container of that name that was deleted last.
+    /// Brings back a deleted container of that name.
     pub async fn undelete(
         &self,
         asked: impl Into<Asked>,
@@ -36,7 +36,7 @@ impl Containarium {
     ) -> Result<Begun<UndeleteContainer>, Error> {
         let who = asked.who.clone();
         let judged = async {
-            let record = self.last_deleted(&who, &request.username)?;
+            let record = self.kept(&who, &request)?;
             if let Some(now) = self.inner.store.container(&request.username) {
                 let seen = decide(&who, Effect::Read, &now.owner) == Decision::Allow;
                 // Somebody else's is taken, too, but no way out of that is this caller's.
@@ -53,14 +53,22 @@ impl Containarium {
         self.begin(asked, &request, judged).await
     }
 
-    /// The one of that name that was deleted last, of those that `who` may bring back.
-    fn last_deleted(&self, who: &Principal, username: &Username) -> Result<Arc<Record>, Error> {
+    /// The one that is meant, of those that `who` may bring back.
+    fn kept(&self, who: &Principal, ask: &UndeleteContainer) -> Result<Arc<Record>, Error> {
+        let UndeleteContainer { username, id } = ask;
         let all = self.inner.store.all_containers();
-        let theirs = all.into_iter().filter(|record| {
+        let mut theirs = all.into_iter().filter(|record| {
             record.phase == Phase::Deleted
                 && record.username == *username
                 && decide(who, Effect::Write, &record.owner) == Decision::Allow
         });
+        if let Some(id) = id {
+            let named = theirs.find(|record| record.id == id.as_str());
+            return named.ok_or_else(|| Error::NotKept {
+                username: username.clone(),
+                id: id.clone(),
+            });
+        }
         let last = theirs.max_by_key(|record| (record.kept_until, record.id.clone()));
         last.ok_or_else(|| Error::NothingDeleted(username.clone()))
     }

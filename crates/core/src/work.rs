@@ -19,6 +19,9 @@ pub(crate) enum Work {
         /// Whether what it takes over is a standby.
         #[serde(default)]
         standby: bool,
+        /// A digest of the request, which finds it where the same is asked for again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<String>,
     },
     Delete {
         force: bool,

@@ -58,6 +58,8 @@ async fn delete(core: &Containarium, name: &str) {
         username: name.parse().unwrap(),
         force: true,
         purge: false,
+        id: None,
+        only_kept: false,
     };
     core.delete(&admin(), ask).await.unwrap();
 }
@@ -171,7 +173,7 @@ async fn a_store_that_was_lost_is_the_same_once_all_are_adopted() {
     for (name, state) in [("carol", State::Running), ("dave", State::Stopped)] {
         let username = name.parse().unwrap();
         let back = core
-            .undelete(&admin(), UndeleteContainer { username })
+            .undelete(&admin(), UndeleteContainer { username, id: None })
             .await;
         assert_eq!(back.unwrap().container.state, Some(state), "{name}");
     }

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use containarium_contract::{
-    CreateContainer, DeleteContainer, Deleted, ListContainers, State, UndeleteContainer,
+    ContainerId, CreateContainer, DeleteContainer, Deleted, GetContainer, ListContainers, Reason,
+    State, UndeleteContainer,
 };
-use containarium_core::{Containarium, Error, Principal, Role, Settings, Store};
+use containarium_core::{Containarium, Error, Fault, Principal, Role, Settings, Store};
 use containarium_testkit::{Simulated, wait_for};
 use serde_json::json;
 
@@ -48,6 +49,8 @@ async fn delete(core: &Containarium, name: &str) -> Deleted {
         username: name.parse().unwrap(),
         force: true,
         purge: false,
+        id: None,
+        only_kept: false,
     };
     core.delete(&admin(), ask).await.unwrap()
 }
@@ -55,6 +58,7 @@ async fn delete(core: &Containarium, name: &str) -> Deleted {
 async fn undelete(core: &Containarium, name: &str) -> Result<(), Error> {
     let ask = UndeleteContainer {
         username: name.parse().unwrap(),
+        id: None,
     };
     core.undelete(&admin(), ask).await.map(drop)
 }
@@ -72,6 +76,169 @@ async fn there(
     let list = core.list(&admin(), ask).await.unwrap().containers;
     let names = list.iter().map(|c| c.username.to_string()).collect();
     (names, there.incus.instances().await.unwrap().len())
+}
+
+/// What has that name now.
+async fn id(core: &Containarium, name: &str) -> ContainerId {
+    let username = name.parse().unwrap();
+    let found = core.get(&admin(), GetContainer { username }).await.unwrap();
+    assert_eq!(found.container.state, Some(State::Running));
+    found.container.id.unwrap()
+}
+
+/// Brings that one back.
+async fn undelete_one(core: &Containarium, name: &str, id: &ContainerId) -> Result<(), Error> {
+    let ask = UndeleteContainer {
+        username: name.parse().unwrap(),
+        id: Some(id.clone()),
+    };
+    core.undelete(&admin(), ask).await.map(drop)
+}
+
+/// The kept ones in the order of their list, read in pages of so many.
+async fn kept(core: &Containarium, limit: Option<u32>) -> Vec<(String, ContainerId)> {
+    let mut all = Vec::new();
+    let mut cursor = None;
+    loop {
+        let ask = ListContainers {
+            state: Some(State::Deleted),
+            limit: limit.and_then(|limit| limit.try_into().ok()),
+            cursor,
+            ..ListContainers::default()
+        };
+        let page = core.list(&admin(), ask).await.unwrap();
+        let here = page.containers.into_iter();
+        all.extend(here.map(|one| (one.username.to_string(), one.id.unwrap())));
+        // As it travels.
+        cursor = page.next_cursor.map(|at| at.to_string().parse().unwrap());
+        if cursor.is_none() {
+            return all;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kept_one_of_a_name_is_listed_once_and_comes_back_by_its_id() {
+    let sim = Simulated::on(170).await;
+    let core = opened(&sim, Duration::from_secs(3600)).await;
+    let mut ids = Vec::new();
+    for name in ["alice", "alice", "alice-2", "alice", "al"] {
+        create(&core, name).await;
+        ids.push(id(&core, name).await);
+        delete(&core, name).await;
+    }
+    let mut of_alice = [ids[0].clone(), ids[1].clone(), ids[3].clone()];
+    of_alice.sort();
+    let [a, b, c] = of_alice;
+    let alice = "alice".to_owned();
+    let wanted = [
+        ("al".to_owned(), ids[4].clone()),
+        (alice.clone(), a),
+        (alice.clone(), b),
+        (alice, c),
+        ("alice-2".to_owned(), ids[2].clone()),
+    ];
+    for limit in [None, Some(1), Some(2), Some(3), Some(5)] {
+        assert_eq!(kept(&core, limit).await, wanted, "{limit:?}");
+    }
+    // The oldest, where another has the name, where it is free, and where it is back already.
+    create(&core, "alice").await;
+    let newest = id(&core, "alice").await;
+    let taken = undelete_one(&core, "alice", &ids[0]).await.unwrap_err();
+    assert!(matches!(taken, Error::NameTakenAgain(_)), "{taken}");
+    delete(&core, "alice").await;
+    undelete_one(&core, "alice", &ids[0]).await.unwrap();
+    assert_eq!(id(&core, "alice").await, ids[0]);
+    delete(&core, "alice").await;
+    undelete_one(&core, "alice", &newest).await.unwrap();
+    assert_eq!(id(&core, "alice").await, newest);
+    // One that lives, another's, and one that never was are not kept.
+    let never = "01jd3zq8m4k6t1w9v5r2x7y0bc".parse().unwrap();
+    delete(&core, "alice").await;
+    create(&core, "alice").await;
+    let lives = id(&core, "alice").await;
+    for other in [&lives, &ids[2], &never] {
+        let none = undelete_one(&core, "alice", other).await.unwrap_err();
+        assert!(matches!(none, Error::NotKept { .. }), "{none}");
+        assert_eq!(Fault::from(&none).reason, Reason::NotFound);
+    }
+    assert_eq!(there(&core, &sim, None).await, (vec!["alice".into()], 7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_id_the_one_that_was_deleted_last_comes_back() {
+    let sim = Simulated::on(171).await;
+    let core = opened(&sim, Duration::from_secs(3600)).await;
+    create(&core, "alice").await;
+    let first = id(&core, "alice").await;
+    delete(&core, "alice").await;
+    create(&core, "alice").await;
+    let second = id(&core, "alice").await;
+    delete(&core, "alice").await;
+    undelete(&core, "alice").await.unwrap();
+    assert_eq!(id(&core, "alice").await, second);
+    let ask = DeleteContainer {
+        username: "alice".parse().unwrap(),
+        force: true,
+        purge: true,
+        id: Some(second),
+        only_kept: false,
+    };
+    core.delete(&admin(), ask).await.unwrap();
+    undelete(&core, "alice").await.unwrap();
+    assert_eq!(id(&core, "alice").await, first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_that_means_another_touches_nothing() {
+    let sim = Simulated::on(172).await;
+    let core = opened(&sim, Duration::from_secs(3600)).await;
+    create(&core, "alice").await;
+    let first = id(&core, "alice").await;
+    delete(&core, "alice").await;
+    create(&core, "alice").await;
+    let second = id(&core, "alice").await;
+    assert_ne!(first, second);
+    let ask = |id: &ContainerId| DeleteContainer {
+        username: "alice".parse().unwrap(),
+        force: true,
+        purge: true,
+        id: Some(id.clone()),
+        only_kept: false,
+    };
+    let replaced = core.delete(&admin(), ask(&first)).await.unwrap_err();
+    assert!(matches!(replaced, Error::Replaced(_)), "{replaced}");
+    assert_eq!(Fault::from(&replaced).reason, Reason::Replaced);
+    assert_eq!(id(&core, "alice").await, second);
+    core.delete(&admin(), ask(&second)).await.unwrap();
+    let gone = core.delete(&admin(), ask(&second)).await.unwrap_err();
+    assert!(matches!(gone, Error::NoContainer(_)), "{gone}");
+    assert_eq!(kept(&core, None).await, [("alice".to_owned(), first)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_that_may_only_keep_is_refused_where_nothing_is_kept() {
+    let sim = Simulated::on(173).await;
+    let core = opened(&sim, Duration::ZERO).await;
+    create(&core, "alice").await;
+    let before = id(&core, "alice").await;
+    let ask = |purge| DeleteContainer {
+        username: "alice".parse().unwrap(),
+        force: true,
+        purge,
+        id: None,
+        only_kept: true,
+    };
+    let refused = core.delete(&admin(), ask(false)).await.unwrap_err();
+    assert!(matches!(refused, Error::Irreversible(_)), "{refused}");
+    assert_eq!(Fault::from(&refused).reason, Reason::Irreversible);
+    let both = core.delete(&admin(), ask(true)).await.unwrap_err();
+    assert!(matches!(both, Error::PurgeKept), "{both}");
+    assert_eq!(id(&core, "alice").await, before);
+    let core = reopened(core, &sim, Duration::from_secs(3600)).await;
+    let deleted = core.delete(&admin(), ask(false)).await.unwrap();
+    assert!(deleted.deleted_until.is_some());
+    assert_eq!(kept(&core, None).await, [("alice".to_owned(), before)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,8 @@ impl From<Delete> for DeleteContainer {
             username,
             force,
             purge: false,
+            id: None,
+            only_kept: false,
         }
     }
 }

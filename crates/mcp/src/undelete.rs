@@ -16,7 +16,7 @@ pub(crate) struct Undelete {
 
 impl From<Undelete> for UndeleteContainer {
     fn from(Undelete { username }: Undelete) -> Self {
-        Self { username }
+        Self { username, id: None }
     }
 }
 
@@ -51,7 +51,8 @@ mod tests {
         assert_eq!(
             UndeleteContainer::from(form),
             UndeleteContainer {
-                username: "alice".parse().unwrap()
+                username: "alice".parse().unwrap(),
+                id: None
             }
         );
     }

@@ -267,6 +267,8 @@ impl TestDaemon {
                 username,
                 force: true,
                 purge: true,
+                id: None,
+                only_kept: false,
             })
             .await
             .unwrap();

@@ -55,14 +55,20 @@ async fn fifty_creates_of_twenty_five_names_make_twenty_five_containers_whatever
     life.start(None).await.unwrap();
     life.calls().ready(under.patience()).await;
     // Each name is asked for twice, by two who do not know of each other.
-    let asked: Vec<(String, String)> = (0..50).map(|n| (format!("u{}", n % 25), key())).collect();
+    // What they ask for differs, so that none is taken for the other asking again.
+    let asked: Vec<(Value, String)> = (0..50)
+        .map(|n| {
+            let mut body = small(&format!("u{}", n % 25));
+            body["labels"] = json!({"of": (n / 25).to_string()});
+            (body, key())
+        })
+        .collect();
     for blow in 0..4 {
         let calls = life.calls();
         let mut all = tokio::task::JoinSet::new();
-        for (name, key) in asked.clone() {
+        for (body, key) in asked.clone() {
             let calls = calls.clone();
             all.spawn(async move {
-                let body = small(&name);
                 calls
                     .ask("POST", "/v1/containers", Some(&key), Some(&body))
                     .await
@@ -81,11 +87,10 @@ async fn fifty_creates_of_twenty_five_names_make_twenty_five_containers_whatever
     let calls = life.calls();
     let mut made = 0;
     let mut taken = 0;
-    for (name, key) in &asked {
-        let body = small(name);
+    for (body, key) in &asked {
         let outcome = loop {
             match calls
-                .ask("POST", "/v1/containers", Some(key), Some(&body))
+                .ask("POST", "/v1/containers", Some(key), Some(body))
                 .await
             {
                 Outcome::Answered(answer) if answer.status == 503 => {}
@@ -95,7 +100,7 @@ async fn fifty_creates_of_twenty_five_names_make_twenty_five_containers_whatever
         match outcome {
             Outcome::Answered(answer) if answer.status == 201 => made += 1,
             Outcome::Answered(answer) if answer.status == 409 => taken += 1,
-            other => panic!("{name}: {other:?}"),
+            other => panic!("{body}: {other:?}"),
         }
     }
     assert_eq!((made, taken), (25, 25), "one of each two has it");

@@ -20,6 +20,8 @@ fn delete() -> DeleteContainer {
         username: "alice".parse().unwrap(),
         force: false,
         purge: false,
+        id: None,
+        only_kept: false,
     }
 }
 

@@ -47,6 +47,8 @@ async fn delete(core: &Containarium, name: &str, purge: bool) {
         username: name.parse().unwrap(),
         force: true,
         purge,
+        id: None,
+        only_kept: false,
     };
     core.delete(&admin_(), ask).await.unwrap();
 }
@@ -139,7 +141,7 @@ async fn a_backup_of_an_hour_ago_loses_nothing() {
     delete(&core, "alice", false).await;
     delete(&core, "bob", true).await;
     let username = "carol".parse().unwrap();
-    let back = containarium_contract::UndeleteContainer { username };
+    let back = containarium_contract::UndeleteContainer { username, id: None };
     core.undelete(&admin_(), back).await.unwrap();
     create(&core, "dave").await;
     core.close(SOON).await;
@@ -288,6 +290,8 @@ async fn a_delete_that_fails_before_anything_is_removed_loses_nothing() {
         username: "alice".parse().unwrap(),
         force: true,
         purge: false,
+        id: None,
+        only_kept: false,
     };
     core.delete(&admin_(), ask).await.unwrap_err();
     let mut suspects = HashMap::new();

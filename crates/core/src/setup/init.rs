@@ -88,8 +88,15 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
 
     // What two choose at a time must not be the same.
     let _turn = turn(&ask.engine).await?;
-    let mut installation = match known(ask).await? {
-        Some(known) if known.name == ask.name => known,
+    let installation = match known(ask).await? {
+        Some(mut known) if known.name == ask.name => {
+            // Where an earlier run could not make one, what it had chosen binds nobody.
+            if known.pool == known.name && pool::is_missing(&incus, &known.pool).await? {
+                pool::check(ask, &incus).await?;
+                ask.pool.pool(&ask.name).clone_into(&mut known.pool);
+            }
+            known
+        }
         Some(known) => return Err(SetupError::WrongName(known.name)),
         None => match recover::find(ask, &incus, report).await? {
             Some(found) => found,
@@ -105,13 +112,6 @@ pub async fn lay_out(ask: &Init, report: Report<'_>) -> Result<Installation, Set
             }
         },
     };
-    // Where an earlier run could not make one, what it had chosen binds nobody.
-    if installation.pool == installation.name
-        && pool::is_missing(&incus, &installation.pool).await?
-    {
-        pool::check(ask, &incus).await?;
-        ask.pool.pool(&ask.name).clone_into(&mut installation.pool);
-    }
     fixed(ask, &installation)?;
     let store = Store::make(&ask.state_dir)?;
     project(&incus, &installation, &ask.state_dir, report).await?;

@@ -2,7 +2,7 @@
 
 use containarium_contract::{
     Event, Face, ListOperations, Operation, OperationId, OperationKind, OperationState,
-    OperationStep, StepState, Subject, Target,
+    OperationStep, StepState, Subject, Target, Username,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
@@ -227,6 +227,33 @@ impl Tx<'_> {
         now: u64,
     ) -> Result<Option<OperationId>, StoreError> {
         request.map_or(Ok(None), |request| keys::known(&self.tx, request, now))
+    }
+
+    /// The operation that a request joins, which another began; unless its key has one already. Its key
+    /// names that one from now on.
+    pub(crate) fn join(
+        &mut self,
+        request: Option<&Request>,
+        id: OperationId,
+        now: u64,
+    ) -> Result<OperationId, StoreError> {
+        let Some(request) = request else {
+            return Ok(id);
+        };
+        if let Some(known) = self.begun_by(Some(request), now)? {
+            return Ok(known);
+        }
+        self.remember(request, &id, now)?;
+        Ok(id)
+    }
+
+    /// The creates of this name that are not over.
+    pub(crate) fn creates_of(&self, username: &Username) -> Result<Vec<Op>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM operations
+             WHERE target = ?1 AND kind = 'create' AND state IN ('queued', 'running', 'cancelling')"
+        );
+        all(&self.tx, &sql, [username.as_str()])
     }
 
     /// Writes a new operation down.

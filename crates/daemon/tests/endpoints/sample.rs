@@ -33,7 +33,9 @@ pub(crate) fn sample_fields(spec: &Spec, username: &str) -> Map<String, Value> {
         let value = if name == "username" {
             Some(username.into())
         } else if name == "id" {
-            Some(OPERATION.into())
+            // Elsewhere it is a container's, and may be left out.
+            let in_path = spec.path_fields().any(|field| field == "id");
+            in_path.then(|| OPERATION.into())
         } else if name == "all" {
             // Neither all nor some is nothing to ask for.
             Some(true.into())
