@@ -5,7 +5,7 @@ use containarium_contract::{AddSshKey, Effect, Endpoint, SshKeysChanged, SshPubl
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +32,7 @@ impl Form for AddKey {
         use remove_ssh_key with its fingerprint.";
     const EFFECT: Effect = AddSshKey::EFFECT;
     const IDEMPOTENT: bool = true;
+    const TOOLSET: Toolset = Toolset::SshKeys;
     type Answer = SshKeysChanged;
 
     fn doing(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use containarium_contract::{CancelOperation, Effect, Endpoint, OperationAnswer, 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +29,7 @@ impl Form for CancelOp {
         \"succeeded\" where it was too late. One that is over is refused.";
     const EFFECT: Effect = CancelOperation::EFFECT;
     const IDEMPOTENT: bool = true;
+    const TOOLSET: Toolset = Toolset::Operations;
     type Answer = OperationAnswer;
 
     fn doing(&self) -> Option<String> {

@@ -10,7 +10,7 @@ use containarium_contract::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{own_key::OwnKey, progress::Watch, tool::Form};
+use crate::{changed::{Changed, Manner}, own_key::OwnKey, progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +43,9 @@ pub(crate) struct Create {
     /// Whose container it is, where the token is an admin's (default: the username)
     #[serde(default)]
     owner: Option<Subject>,
+    /// Answer at once with the operation instead of the container; get_operation shows its end
+    #[serde(default, rename = "async")]
+    asynchronous: bool,
     /// What is to be told of a key that was not named.
     #[serde(skip)]
     note: Option<String>,
@@ -88,6 +91,7 @@ impl From<Create> for CreateContainer {
             enable_docker,
             labels,
             owner,
+            asynchronous: _,
             note: _,
         } = form;
         let resources = Resources { cpu, memory, disk };
@@ -115,11 +119,13 @@ impl Form for Create {
         get_system_info.defaultImage). Without ssh_keys nobody can log in until add_ssh_key is called, so ask \
         the user for their public key first. Pass on to the user: `message` (it says what was done otherwise than \
         asked), `sshCommandRemote` (from a laptop with the containarium command) and `sshCommand` (on \
-        the server itself). A username that is taken is refused.";
+        the server itself). A username that is taken is refused; the same call again while it is being made \
+        waits for that one. With async it answers at once.";
     const EFFECT: Effect = CreateContainer::EFFECT;
     const IDEMPOTENT: bool = false;
+    const TOOLSET: Toolset = Toolset::Containers;
     const UNDONE_IF_CANCELLED: bool = true;
-    type Answer = Created;
+    type Answer = Changed<Created>;
 
     fn doing(&self) -> Option<String> {
         Some(format!("creating {}", self.username.container_name()))
@@ -144,13 +150,15 @@ impl Form for Create {
         Ok(())
     }
 
-    async fn call(mut self, client: &Client, watch: &Watch) -> Result<Created, CallError> {
+    async fn call(mut self, client: &Client, watch: &Watch) -> Result<Changed<Created>, CallError> {
         let note = self.note.take();
-        let mut created = watch.follow(client, &CreateContainer::from(self)).await?;
-        if let Some(note) = note {
-            created.message = format!("{} {note}", created.message);
-        }
-        Ok(created)
+        let manner = Manner::of(self.asynchronous);
+        let changed = watch.change(client, &CreateContainer::from(self), manner).await?;
+        Ok(changed.map(|created| {
+            if let Some(note) = note {
+                created.message = format!("{} {note}", created.message);
+            }
+        }))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use containarium_client::Token;
 
+use crate::secrets;
+
 /// Writes protocol messages to stderr, masked.
 #[derive(Clone, Debug)]
 pub struct DebugLog {
@@ -32,43 +34,8 @@ impl DebugLog {
     }
 
     fn masked(&self, line: &str) -> String {
-        without_tokens(&without_private_keys(&self.token.mask(line)))
+        secrets::mask(&self.token.mask(line))
     }
-}
-
-/// Masks whatever starts like a JWT's header.
-fn without_tokens(text: &str) -> String {
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "_-.=".contains(c);
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, from)) = rest.split_once("eyJ") {
-        out.push_str(before);
-        out.push_str("eyJ***");
-        rest = from.trim_start_matches(is_token);
-    }
-    out + rest
-}
-
-/// Masks from `-----BEGIN … PRIVATE KEY-----` to its end, or to the end of the text it is in.
-fn without_private_keys(text: &str) -> String {
-    const BEGIN: &str = "-----BEGIN ";
-    const KEY: &str = "PRIVATE KEY-----";
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, from)) = rest.split_once(KEY) {
-        let Some((kept, _)) = before.rsplit_once(BEGIN) else {
-            out.push_str(before);
-            out.push_str(KEY);
-            rest = from;
-            continue;
-        };
-        out.push_str(kept);
-        out.push_str("*** PRIVATE KEY ***");
-        let end = from.find(KEY).map(|at| at + KEY.len());
-        let end = end.or_else(|| from.find('"')).unwrap_or(from.len());
-        rest = from.get(end..).unwrap_or_default();
-    }
-    out + rest
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use containarium_contract::{DeleteContainer, Deleted, Effect, Face, Hint, Userna
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{changed::{Changed, Manner}, progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -15,16 +15,20 @@ pub(crate) struct Delete {
     /// Force delete even if running
     #[serde(default)]
     force: bool,
+    /// Answer at once with the operation; get_operation shows its end
+    #[serde(default, rename = "async")]
+    asynchronous: bool,
 }
 
 impl From<Delete> for DeleteContainer {
-    fn from(Delete { username, force }: Delete) -> Self {
+    fn from(Delete { username, force, .. }: Delete) -> Self {
         Self {
             username,
             force,
             purge: false,
             id: None,
-            only_kept: false,
+            // What this server would not keep goes by purge_container, with a person's word.
+            only_kept: true,
         }
     }
 }
@@ -34,26 +38,28 @@ impl Form for Delete {
     const TITLE: &'static str = "Delete a container";
     const ABOUT: &'static str = "Delete a container. It is stopped and kept with everything in it, for 24 \
         hours unless the server says otherwise; `deletedUntil` says until when undelete_container brings \
-        it back, null that this server keeps nothing. Its username is free at once. A running one is refused \
-        unless force is true. To only free its CPU and memory, use stop_container. There is no way to \
-        remove one at once from here: for that, a person runs `containarium delete USERNAME --purge`.";
+        it back, so tell the user. Its username is free at once. A running one is refused unless force is \
+        true. To only free its CPU and memory, use stop_container. A server that keeps nothing refuses; \
+        then only purge_container removes it.";
     // The endpoint can also purge, which is for good and so takes a person; this tool cannot.
     const EFFECT: Effect = Effect::Write;
     const IDEMPOTENT: bool = true;
-    type Answer = Deleted;
+    const TAKES_AWAY: bool = true;
+    const TOOLSET: Toolset = Toolset::Containers;
+    type Answer = Changed<Deleted>;
 
     fn doing(&self) -> Option<String> {
         Some(format!("deleting {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client, watch: &Watch) -> Result<Deleted, CallError> {
+    async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<Deleted>, CallError> {
         let back = Hint::Undelete(self.username.clone()).render(Face::Mcp);
-        let mut deleted = watch.follow(client, &DeleteContainer::from(self)).await?;
+        let manner = Manner::of(self.asynchronous);
+        let changed = watch.change(client, &DeleteContainer::from(self), manner).await?;
         // What the daemon says is written down once, for whoever asks.
-        if deleted.deleted_until.is_some() {
+        Ok(changed.map(|deleted| {
             deleted.message = format!("{} From here, {back}.", deleted.message);
-        }
-        Ok(deleted)
+        }))
     }
 }
 

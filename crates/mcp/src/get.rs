@@ -5,7 +5,7 @@ use containarium_contract::{ContainerAnswer, Effect, Endpoint, GetContainer, Use
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +27,7 @@ impl Form for Get {
         limits, address, SSH keys and labels, and in `metrics` what it uses, as last measured.";
     const EFFECT: Effect = GetContainer::EFFECT;
     const IDEMPOTENT: bool = true;
+    const TOOLSET: Toolset = Toolset::Containers;
     type Answer = ContainerAnswer;
 
     fn doing(&self) -> Option<String> {

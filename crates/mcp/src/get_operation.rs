@@ -5,7 +5,7 @@ use containarium_contract::{Effect, Endpoint, GetOperation, OperationAnswer, Ope
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +29,7 @@ impl Form for GetOp {
         operation goes on when the call that began it was cut off. Those that ended are kept for 7 days.";
     const EFFECT: Effect = GetOperation::EFFECT;
     const IDEMPOTENT: bool = true;
+    const TOOLSET: Toolset = Toolset::Operations;
     type Answer = OperationAnswer;
 
     fn doing(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use containarium_contract::{Effect, Endpoint, GetSystemInfo, SystemInfoAnswer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +25,7 @@ impl Form for Info {
         available, bytes), its versions, and `defaultImage`: what a create without an image gets.";
     const EFFECT: Effect = GetSystemInfo::EFFECT;
     const IDEMPOTENT: bool = true;
+    const TOOLSET: Toolset = Toolset::Monitoring;
     type Answer = SystemInfoAnswer;
 
     fn doing(&self) -> Option<String> {

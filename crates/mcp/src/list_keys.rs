@@ -5,7 +5,7 @@ use containarium_contract::{Effect, Endpoint, ListSshKeys, SshKeyList, Username}
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +28,7 @@ impl Form for ListKeys {
         ~/.ssh/authorized_keys inside are not known to the server and not listed.";
     const EFFECT: Effect = ListSshKeys::EFFECT;
     const IDEMPOTENT: bool = true;
+    const TOOLSET: Toolset = Toolset::SshKeys;
     type Answer = SshKeyList;
 
     fn doing(&self) -> Option<String> {

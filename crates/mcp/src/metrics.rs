@@ -5,7 +5,7 @@ use containarium_contract::{Effect, Endpoint, GetMetrics, ListMetrics, MetricsAn
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use crate::{progress::Watch, tool::Form};
+use crate::{progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +47,7 @@ impl Form for Metrics {
         two calls; sizes are bytes. What cannot be told, as of a stopped container, is absent.";
     const EFFECT: Effect = GetMetrics::EFFECT;
     const IDEMPOTENT: bool = true;
+    const TOOLSET: Toolset = Toolset::Monitoring;
     type Answer = MetricsAnswer;
 
     fn doing(&self) -> Option<String> {

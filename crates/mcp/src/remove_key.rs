@@ -7,7 +7,7 @@ use containarium_contract::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +47,8 @@ impl Form for RemoveKey {
     const EFFECT: Effect = RemoveSshKey::EFFECT;
     // A second call is told that the key is not there.
     const IDEMPOTENT: bool = false;
+    const TAKES_AWAY: bool = true;
+    const TOOLSET: Toolset = Toolset::SshKeys;
     type Answer = SshKeysChanged;
 
     fn doing(&self) -> Option<String> {

@@ -7,6 +7,8 @@
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
+use crate::untrusted;
+
 /// The schema that arguments are held against: exact, with everything that is accepted.
 pub(crate) fn accepted<T: JsonSchema>() -> Map<String, Value> {
     of::<T>(SchemaSettings::for_deserialize)
@@ -87,6 +89,9 @@ fn tidy(schema: &mut Map<String, Value>, way: Way) {
                 schema.remove(promise);
             }
         }
+    }
+    if let (Way::Out, Some(Value::Object(properties))) = (way, schema.get_mut("properties")) {
+        untrusted::describe(properties);
     }
     map_of_any_key(schema);
     absent_is_not_null(schema);

@@ -5,17 +5,20 @@ use containarium_contract::{ContainerChanged, Effect, Endpoint, StartContainer, 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{changed::{Changed, Manner}, progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Start {
     /// Username of the container to start
     username: Username,
+    /// Answer at once with the operation; get_operation shows its end
+    #[serde(default, rename = "async")]
+    asynchronous: bool,
 }
 
 impl From<Start> for StartContainer {
-    fn from(Start { username }: Start) -> Self {
+    fn from(Start { username, .. }: Start) -> Self {
         Self { username }
     }
 }
@@ -27,14 +30,16 @@ impl Form for Start {
         already is left as it is, and `message` says so.";
     const EFFECT: Effect = StartContainer::EFFECT;
     const IDEMPOTENT: bool = true;
-    type Answer = ContainerChanged;
+    const TOOLSET: Toolset = Toolset::Containers;
+    type Answer = Changed<ContainerChanged>;
 
     fn doing(&self) -> Option<String> {
         Some(format!("starting {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client, watch: &Watch) -> Result<ContainerChanged, CallError> {
-        watch.follow(client, &StartContainer::from(self)).await
+    async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<ContainerChanged>, CallError> {
+        let manner = Manner::of(self.asynchronous);
+        watch.change(client, &StartContainer::from(self), manner).await
     }
 }
 

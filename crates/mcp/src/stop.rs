@@ -5,7 +5,7 @@ use containarium_contract::{ContainerChanged, Effect, Endpoint, StopContainer, U
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{changed::{Changed, Manner}, progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -15,13 +15,16 @@ pub(crate) struct Stop {
     /// Force stop (kill) instead of graceful shutdown
     #[serde(default)]
     force: bool,
+    /// Answer at once with the operation; get_operation shows its end
+    #[serde(default, rename = "async")]
+    asynchronous: bool,
 }
 
 /// How long a shutdown may take, seconds: the contract's default, which models need not choose.
 const TIMEOUT: u32 = 30;
 
 impl From<Stop> for StopContainer {
-    fn from(Stop { username, force }: Stop) -> Self {
+    fn from(Stop { username, force, .. }: Stop) -> Self {
         Self {
             username,
             force,
@@ -39,14 +42,16 @@ impl Form for Stop {
         is, and `message` says so.";
     const EFFECT: Effect = StopContainer::EFFECT;
     const IDEMPOTENT: bool = true;
-    type Answer = ContainerChanged;
+    const TOOLSET: Toolset = Toolset::Containers;
+    type Answer = Changed<ContainerChanged>;
 
     fn doing(&self) -> Option<String> {
         Some(format!("stopping {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client, watch: &Watch) -> Result<ContainerChanged, CallError> {
-        watch.follow(client, &StopContainer::from(self)).await
+    async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<ContainerChanged>, CallError> {
+        let manner = Manner::of(self.asynchronous);
+        watch.change(client, &StopContainer::from(self), manner).await
     }
 }
 

@@ -3,16 +3,16 @@
 use std::{pin::Pin, sync::Arc};
 
 use containarium_client::{CallError, Client};
-use containarium_contract::{Effect, Problem, accept};
+use containarium_contract::{ContainerId, Effect, Problem, accept};
 use rmcp::model::{JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{own_key::OwnKey, progress::Watch, schema};
+use crate::{own_key::OwnKey, progress::Watch, schema, secrets, untrusted, word::Stake};
 
 /// The arguments of a tool, flat and in snake_case. Its docs are what the model reads of each.
-pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
+pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The tool's name.
     const NAME: &'static str;
     /// The name for people.
@@ -25,6 +25,10 @@ pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
     const IDEMPOTENT: bool;
     /// Whether a call that is cancelled shall leave nothing behind, and not only be left alone.
     const UNDONE_IF_CANCELLED: bool = false;
+    /// Whether it takes something away, so that `--disable-destructive` takes it away.
+    const TAKES_AWAY: bool = false;
+    /// Which of the sets it belongs to.
+    const TOOLSET: Toolset;
     /// The REST answer.
     type Answer: Serialize + JsonSchema + Send;
 
@@ -36,6 +40,17 @@ pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
         Ok(())
     }
 
+    /// What would be gone for good, where a person has to agree first.
+    fn stake(
+        &self,
+        _client: &Client,
+    ) -> impl Future<Output = Result<Option<Stake>, CallError>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// A person agreed, for this container.
+    fn agreed(&mut self, _id: Option<ContainerId>) {}
+
     /// Asks the daemon; what takes long tells `watch` of its operation.
     fn call(
         self,
@@ -44,14 +59,60 @@ pub(crate) trait Form: DeserializeOwned + JsonSchema + Send + 'static {
     ) -> impl Future<Output = Result<Self::Answer, CallError>> + Send;
 }
 
-/// A call under way.
+/// Tools that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Toolset {
+    /// Containers, from create to purge, and the images they are made from.
+    Containers,
+    /// Who may log in.
+    SshKeys,
+    /// What is used, and what the host is.
+    Monitoring,
+    /// What is under way.
+    Operations,
+}
+
+/// A call with its arguments read, not begun.
 pub(crate) struct Call {
     /// What is being done, where it can take longer than a blink.
     pub(crate) doing: Option<String>,
     /// Whether its operation is to be cancelled with it.
     pub(crate) undone_if_cancelled: bool,
-    /// Its end.
-    pub(crate) answer: Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send>>,
+    /// Its form.
+    pub(crate) form: Box<dyn AnyForm>,
+}
+
+type Promise<'a, T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send + 'a>>;
+
+/// A [`Form`] whose type is erased.
+pub(crate) trait AnyForm: Send + Sync {
+    /// See [`Form::stake`].
+    fn stake<'a>(&'a self, client: &'a Client) -> Promise<'a, Option<Stake>>;
+    /// See [`Form::agreed`].
+    fn agreed(&mut self, id: Option<ContainerId>);
+    /// See [`Form::call`].
+    fn call(self: Box<Self>, client: Client, watch: Watch) -> Promise<'static, Answer>;
+}
+
+impl<F: Form> AnyForm for F {
+    fn stake<'a>(&'a self, client: &'a Client) -> Promise<'a, Option<Stake>> {
+        Box::pin(Form::stake(self, client))
+    }
+
+    fn agreed(&mut self, id: Option<ContainerId>) {
+        Form::agreed(self, id);
+    }
+
+    fn call(self: Box<Self>, client: Client, watch: Watch) -> Promise<'static, Answer> {
+        Box::pin(async move {
+            let answer = Form::call(*self, &client, &watch).await?;
+            let unwritable = |e: serde_json::Error| CallError::Protocol(e.to_string());
+            let mut structured = serde_json::to_value(&answer).map_err(unwritable)?;
+            untrusted::clean(&mut structured);
+            let text = serde_json::to_string_pretty(&structured).map_err(unwritable)?;
+            Ok(Answer { structured, text })
+        })
+    }
 }
 
 /// A REST answer in the two forms that a tool result has.
@@ -62,15 +123,21 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
-/// Reads the arguments against the schema, and begins.
-type Start = fn(&JsonObject, Client, Watch, Option<&OwnKey>, JsonObject) -> Result<Call, Problem>;
+/// Reads the arguments against the schema.
+type Read = fn(&JsonObject, Option<&OwnKey>, JsonObject) -> Result<Call, Problem>;
 
 /// A tool whose form is erased.
 pub(crate) struct Tool {
     /// What clients are shown.
     pub(crate) card: rmcp::model::Tool,
+    /// What it does to the world.
+    pub(crate) effect: Effect,
+    /// Whether it takes something away.
+    pub(crate) takes_away: bool,
+    /// Which of the sets it belongs to.
+    pub(crate) toolset: Toolset,
     accepted: JsonObject,
-    start: Start,
+    read: Read,
 }
 
 impl Tool {
@@ -88,48 +155,39 @@ impl Tool {
             .with_annotations(hints);
         Self {
             card,
+            effect: F::EFFECT,
+            takes_away: F::TAKES_AWAY || F::EFFECT == Effect::Destroy,
+            toolset: F::TOOLSET,
             accepted: schema::accepted::<F>(),
-            start: start::<F>,
+            read: read::<F>,
         }
     }
 
-    /// Reads the arguments and begins; nothing is asked of the daemon before the call is awaited.
-    pub(crate) fn start(
+    /// Reads the arguments; nothing is asked of the daemon yet.
+    pub(crate) fn read(
         &self,
-        client: Client,
-        watch: Watch,
         own: Option<&OwnKey>,
         arguments: JsonObject,
     ) -> Result<Call, Problem> {
-        (self.start)(&self.accepted, client, watch, own, arguments)
+        (self.read)(&self.accepted, own, arguments)
     }
 }
 
-fn start<F: Form>(
+fn read<F: Form>(
     accepted: &JsonObject,
-    client: Client,
-    watch: Watch,
     own: Option<&OwnKey>,
     mut arguments: JsonObject,
 ) -> Result<Call, Problem> {
     // Models write null for what they leave out.
     arguments.retain(|_, value| !value.is_null());
+    secrets::refuse(&arguments)?;
     let mut form: F = accept(accepted, Value::Object(arguments))?;
     if let Some(own) = own {
         form.complete(own)?;
     }
-    let doing = form.doing();
-    let answer = Box::pin(async move {
-        let answer = form.call(&client, &watch).await?;
-        let unwritable = |e: serde_json::Error| CallError::Protocol(e.to_string());
-        Ok(Answer {
-            structured: serde_json::to_value(&answer).map_err(unwritable)?,
-            text: serde_json::to_string_pretty(&answer).map_err(unwritable)?,
-        })
-    });
     Ok(Call {
-        doing,
+        doing: form.doing(),
         undone_if_cancelled: F::UNDONE_IF_CANCELLED,
-        answer,
+        form: Box::new(form),
     })
 }

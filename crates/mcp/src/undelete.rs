@@ -1,22 +1,29 @@
 //! `undelete_container`.
 
 use containarium_client::{CallError, Client};
-use containarium_contract::{ContainerChanged, Effect, Endpoint, UndeleteContainer, Username};
+use containarium_contract::{ContainerChanged, ContainerId, Effect, Endpoint, UndeleteContainer, Username};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::Form};
+use crate::{changed::{Changed, Manner}, progress::Watch, tool::{Form, Toolset}};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Undelete {
     /// Username of the container to bring back
     username: Username,
+    /// Which one, where several of that username are kept: its `id` in the list of the deleted (default:
+    /// the one deleted last)
+    #[serde(default)]
+    id: Option<ContainerId>,
+    /// Answer at once with the operation; get_operation shows its end
+    #[serde(default, rename = "async")]
+    asynchronous: bool,
 }
 
 impl From<Undelete> for UndeleteContainer {
-    fn from(Undelete { username }: Undelete) -> Self {
-        Self { username, id: None }
+    fn from(Undelete { username, id, .. }: Undelete) -> Self {
+        Self { username, id }
     }
 }
 
@@ -30,14 +37,16 @@ impl Form for Undelete {
     const EFFECT: Effect = UndeleteContainer::EFFECT;
     // A second call is told that there is no deleted one.
     const IDEMPOTENT: bool = false;
-    type Answer = ContainerChanged;
+    const TOOLSET: Toolset = Toolset::Containers;
+    type Answer = Changed<ContainerChanged>;
 
     fn doing(&self) -> Option<String> {
         Some(format!("bringing back {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client, watch: &Watch) -> Result<ContainerChanged, CallError> {
-        watch.follow(client, &UndeleteContainer::from(self)).await
+    async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<ContainerChanged>, CallError> {
+        let manner = Manner::of(self.asynchronous);
+        watch.change(client, &UndeleteContainer::from(self), manner).await
     }
 }
 

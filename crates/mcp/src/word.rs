@@ -1,0 +1,177 @@
+//! A person's word for what cannot be taken back: they are asked through the client to type a name,
+//! in both eras of the protocol. A model cannot give it, and neither can a client that cannot ask.
+//!
+//! What is asked is sealed for a minute to who asks, the tool, its arguments and the one container
+//! that was there when the person was asked; made anew under the same name it is another one.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use containarium_contract::{ContainerId, Username};
+use rmcp::{
+    RoleServer,
+    model::{
+        CallToolRequestParams, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction,
+        ElicitationSchema, InputRequest, InputRequiredResult, JsonObject, ProtocolVersion,
+        RequestStateCodec, SealOptions,
+    },
+    service::RequestContext,
+};
+use serde_json::Value;
+
+/// How long an answer counts.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+/// The one field of the form, and the key of the one question.
+const FIELD: &str = "name";
+const QUESTION: &str = "confirm";
+
+/// What would be gone for good.
+#[derive(Debug)]
+pub(crate) struct Stake {
+    /// Whose container.
+    pub(crate) username: Username,
+    /// Which of that name.
+    pub(crate) id: Option<ContainerId>,
+    /// What the person is told, in a sentence or two.
+    pub(crate) sentence: String,
+    /// How a person does it where the client cannot ask.
+    pub(crate) command: String,
+}
+
+/// What came of asking.
+pub(crate) enum Word {
+    /// A person has typed the name, for this container.
+    Given(Option<ContainerId>),
+    /// The client is to ask, and to call again with what it was told.
+    Ask(Box<InputRequiredResult>),
+    /// Nothing is done, and why.
+    Refused(String),
+}
+
+/// Whoever holds the seal can ask.
+pub(crate) struct Asking<'a> {
+    pub(crate) seal: &'a RequestStateCodec,
+    /// Who asks, as the token says.
+    pub(crate) principal: String,
+    pub(crate) call: &'a CallToolRequestParams,
+    pub(crate) context: &'a RequestContext<RoleServer>,
+}
+
+impl Asking<'_> {
+    /// Asks for the word on `stake`, or reads the answer that came with the call.
+    pub(crate) async fn word(&self, stake: Stake) -> Word {
+        let can = self.context.client_capabilities();
+        let can = can.and_then(|can| can.elicitation);
+        if !can.is_some_and(|can| can.form.is_some() || can.url.is_none()) {
+            return Word::Refused(format!(
+                "this cannot be taken back, and this client cannot ask a person. A person may run \
+                 `{}`; or delete_container keeps the container for a while",
+                stake.command
+            ));
+        }
+        let version = self.context.protocol_version();
+        if version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28) {
+            self.by_returning(stake)
+        } else {
+            self.by_calling(stake).await
+        }
+    }
+
+    /// The newer way: the client asks and calls again.
+    fn by_returning(&self, stake: Stake) -> Word {
+        let Some(state) = &self.call.request_state else {
+            let id = stake.id.as_ref().map(ToString::to_string);
+            let options = SealOptions::new().ttl(GOOD_FOR);
+            let bound = self.bound(&stake);
+            let sealed = self.seal.seal_with(
+                id.unwrap_or_default().as_bytes(),
+                &options.associated_data(&bound),
+            );
+            let question = InputRequest::Elicitation(ElicitRequest::new(form(&stake)));
+            let questions = BTreeMap::from([(QUESTION.to_owned(), question)]);
+            return Word::Ask(Box::new(InputRequiredResult::new(
+                Some(questions),
+                Some(sealed),
+            )));
+        };
+        let Ok(sealed) = self.seal.open_with(state, &self.bound(&stake)) else {
+            return Word::Refused(
+                "the answer is over a minute old, or was given to another call; call again to ask anew"
+                    .into(),
+            );
+        };
+        let now = stake.id.as_ref().map(ToString::to_string);
+        if sealed != now.unwrap_or_default().as_bytes() {
+            return Word::Refused(format!(
+                "{} is another container by now; call again to ask anew",
+                stake.username.container_name()
+            ));
+        }
+        let answers = self.call.input_responses.as_ref();
+        let answer = answers.and_then(|answers| answers.get(QUESTION)).cloned();
+        match answer.and_then(|answer| serde_json::from_value::<ElicitResult>(answer).ok()) {
+            Some(answer) => judged(stake, &answer),
+            None => Word::Refused("no answer came with the call; nothing was done".into()),
+        }
+    }
+
+    /// The older way: the client is asked while its call waits.
+    async fn by_calling(&self, stake: Stake) -> Word {
+        let asked = self.context.peer.create_elicitation(form(&stake));
+        match tokio::time::timeout(GOOD_FOR, asked).await {
+            Ok(Ok(answer)) => judged(stake, &answer),
+            Ok(Err(error)) => Word::Refused(format!(
+                "the person could not be asked ({error}); nothing was done. A person may run `{}`",
+                stake.command
+            )),
+            Err(_) => Word::Refused("nobody answered within a minute; nothing was done".into()),
+        }
+    }
+
+    /// What a sealed question is bound to, beside the container.
+    fn bound(&self, stake: &Stake) -> Vec<u8> {
+        let none = JsonObject::new();
+        let arguments = self.call.arguments.as_ref().unwrap_or(&none);
+        let bound = (
+            &self.principal,
+            &self.call.name,
+            arguments,
+            stake.username.as_str(),
+        );
+        // Text and numbers always serialise; what would not could not be opened again.
+        serde_json::to_vec(&bound).unwrap_or_default()
+    }
+}
+
+fn form(stake: &Stake) -> ElicitRequestParams {
+    let name = stake.username.container_name();
+    let message = format!("{} Type {name} to remove it for good.", stake.sentence);
+    let field = rmcp::model::StringSchema::new()
+        .title("Name of the container")
+        .description(format!("Type {name}"));
+    ElicitRequestParams::FormElicitationParams {
+        meta: None,
+        message,
+        requested_schema: ElicitationSchema::builder()
+            .required_property(
+                FIELD,
+                rmcp::model::PrimitiveSchemaDefinition::String(field),
+            )
+            .build_unchecked(),
+    }
+}
+
+fn judged(stake: Stake, answer: &ElicitResult) -> Word {
+    let name = stake.username.container_name();
+    let typed = answer.content.as_ref().and_then(|content| content.get(FIELD));
+    let typed = typed.and_then(Value::as_str).map(str::trim);
+    match answer.action {
+        ElicitationAction::Accept if typed == Some(name.as_str()) => Word::Given(stake.id),
+        ElicitationAction::Accept => Word::Refused(format!(
+            "what was typed is not {name}; nothing was done. Call again only if the user asks for it"
+        )),
+        _ => Word::Refused(
+            "the person did not agree; nothing was done. Do not ask again unless the user says so"
+                .into(),
+        ),
+    }
+}
