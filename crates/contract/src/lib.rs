@@ -23,6 +23,7 @@ mod metrics;
 mod operation;
 mod problem;
 mod quantity;
+mod restrictions;
 mod ssh_key;
 mod ssh_keys;
 mod subject;
@@ -61,6 +62,7 @@ pub use operation::{
 };
 pub use problem::{INVALID_TOKEN, Problem, Reason, STOPPING};
 pub use quantity::{ByteSize, Cpus};
+pub use restrictions::{NotAPattern, NotRestrictions, Restrictions, UsernamePattern};
 pub use ssh_key::SshPublicKey;
 pub use ssh_keys::{AddSshKey, ListSshKeys, RemoveSshKey, SshKey, SshKeyList, SshKeysChanged};
 pub use subject::Subject;
