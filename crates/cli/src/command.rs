@@ -176,7 +176,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        assert_eq!(proposed, 12 + 10 * 3);
+        assert_eq!(proposed, 12 + 11 * 3);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A create that is asked for again while the first is under way is the first, on an incusd in memory.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
+#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::time::Duration;
 

@@ -182,6 +182,12 @@ impl TestDaemon {
         Self::started(state, engine, here, settings, incus_dir).await
     }
 
+    /// Restarts it, so that it keeps deleted containers for so long from now on.
+    pub async fn restarted_keeping(mut self, retention: Duration) -> Self {
+        self.settings.retention = retention;
+        self.restarted().await
+    }
+
     /// Restarts it, so that it keeps this many standbys from now on.
     pub async fn restarted_with_standbys(mut self, count: u32) -> Self {
         for kept in &mut self.settings.standbys {

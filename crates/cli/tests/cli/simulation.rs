@@ -150,10 +150,16 @@ async fn a_delete_is_taken_back_and_what_happened_is_told() {
     assert!(!said("containarium list").await.contains("alice"));
     let kept = said("containarium list --state deleted").await;
     assert!(
-        kept.contains("alice     deleted") && kept.contains(until),
+        kept.contains("  deleted  ") && kept.contains(until),
         "{kept}"
     );
-    said("containarium undelete alice").await;
+    // By the id that the list shows of it.
+    let line = kept
+        .lines()
+        .find(|line| line.starts_with("alice "))
+        .unwrap();
+    let id = line.split_whitespace().nth(1).unwrap();
+    said(&format!("containarium undelete alice --id {id}")).await;
     let back = said("containarium get alice").await;
     assert!(
         back.contains("team=red") && back.contains("by admin"),

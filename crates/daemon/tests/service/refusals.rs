@@ -58,11 +58,8 @@ async fn a_delete_of_another_than_was_meant_is_refused() {
         got["container"]["id"].as_str().unwrap().to_owned()
     };
     let first = id().await;
-    let kept = ask(
-        "DELETE",
-        &format!("/v1/containers/alice?force=true&onlyKept=true&id={first}"),
-    );
-    let kept = kept.await;
+    let path = format!("/v1/containers/alice?force=true&onlyKept=true&id={first}");
+    let kept = ask("DELETE", &path).await;
     assert_eq!(kept.status, 200, "{kept:?}");
     assert!(kept.json()["deletedUntil"].is_string(), "{kept:?}");
     let here_again = here

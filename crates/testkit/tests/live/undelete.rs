@@ -5,6 +5,8 @@
     reason = "a JSON value without a key gives null"
 )]
 
+use std::time::Duration;
+
 use containarium_core::Role;
 use containarium_testkit::{Answer, Bed, Key, TestDaemon, wait_for};
 use serde_json::{Value, json};
@@ -189,14 +191,79 @@ async fn a_name_is_free_at_once_and_the_newest_of_it_comes_back() {
     let third = daemon.create("alice", &key).await;
     key.login(&third).says("echo third > file && sync").await;
     delete(&daemon, "force=true").await;
-    assert_eq!(
-        deleted(&daemon).await.as_array().unwrap().len(),
-        1,
-        "each name's last"
-    );
+    assert_eq!(deleted(&daemon).await.as_array().unwrap().len(), 2);
     let back = undelete(&daemon).await;
     assert_eq!(back.status, 200, "{back:?}");
     assert_eq!(key.login(&third).says("cat file").await, "third");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_are_kept_of_a_name_each_comes_back_by_its_id() {
+    let Some((bed, daemon)) = start().await else {
+        return;
+    };
+    let key = Key::new();
+    let mut both = Vec::new();
+    for words in ["first", "second"] {
+        let made = daemon.create("alice", &key).await;
+        let login = key.login(&made);
+        login.says(&format!("echo {words} > file && sync")).await;
+        delete(&daemon, "force=true&onlyKept=true").await;
+        both.push((words, made.id.unwrap(), login));
+    }
+    let kept = deleted(&daemon).await;
+    let mut ids: Vec<_> = kept
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["id"])
+        .collect();
+    ids.sort_by_key(|id| id.to_string());
+    let mut wanted: Vec<_> = both.iter().map(|(_, id, _)| json!(id)).collect();
+    wanted.sort_by_key(ToString::to_string);
+    assert_eq!(ids, wanted.iter().collect::<Vec<_>>(), "{kept}");
+    for (words, id, login) in &both {
+        let body = Some(json!({"id": id}));
+        let path = "/v1/containers/alice/undelete";
+        let back = daemon.ask_as_admin("POST", path, body).await;
+        assert_eq!(back.json()["container"]["id"], json!(id), "{back:?}");
+        assert_eq!(&login.says("cat file").await, words);
+        delete(&daemon, &format!("force=true&id={id}")).await;
+    }
+    assert_eq!(bed.instances().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_that_means_another_or_may_only_keep_touches_nothing() {
+    let Some((_bed, daemon)) = start().await else {
+        return;
+    };
+    let key = Key::new();
+    let first = daemon.create("alice", &key).await.id.unwrap();
+    delete(&daemon, "force=true&purge=true").await;
+    let second = daemon.create("alice", &key).await;
+    let login = key.login(&second);
+    login.says("echo precious > file && sync").await;
+    let path = format!("/v1/containers/alice?force=true&purge=true&id={first}");
+    let refused = daemon.ask_as_admin("DELETE", &path, None).await;
+    assert_eq!(
+        (refused.status, refused.reason().as_str()),
+        (409, "replaced"),
+        "{refused:?}"
+    );
+    assert_eq!(login.says("cat file").await, "precious");
+
+    let daemon = daemon.restarted_keeping(Duration::ZERO).await;
+    let path = "/v1/containers/alice?force=true&onlyKept=true";
+    let refused = daemon.ask_as_admin("DELETE", path, None).await;
+    assert_eq!(
+        (refused.status, refused.reason().as_str()),
+        (409, "irreversible"),
+        "{refused:?}"
+    );
+    assert_eq!(login.says("cat file").await, "precious");
+    let gone = delete(&daemon, "force=true").await;
+    assert!(gone["deletedUntil"].is_null(), "{gone}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
