@@ -13,9 +13,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use containarium_contract::{Effect, Endpoint, Face, HostEngine, IdempotencyKey};
+use containarium_contract::{Effect, Endpoint, Face, HostEngine, IdempotencyKey, Restrictions};
 use reqwest::{
-    Body, Certificate,
+    Body, Certificate, RequestBuilder,
     header::{self, HeaderMap},
     redirect,
 };
@@ -24,7 +24,7 @@ use tower_service::Service;
 use ulid::Ulid;
 
 use crate::{
-    BaseUrl, CallError, NotABaseUrl, Token,
+    BaseUrl, CallError, NotABaseUrl, Token, TokenError,
     again::{Again, PAUSES},
     dial,
     projection::{Projection, Rest},
@@ -42,6 +42,8 @@ pub struct Client {
     pub(crate) token: Token,
     pub(crate) face: Face,
     pub(crate) transport: Transport,
+    /// What it gives up of what its token may do, as it is sent.
+    restrictions: Vec<String>,
     simulated: Arc<AtomicBool>,
     /// In place of the endpoint's own.
     patience: Option<Duration>,
@@ -140,6 +142,7 @@ impl Client {
             token,
             face,
             transport,
+            restrictions: Vec::new(),
             simulated: Arc::default(),
             patience: None,
             pauses: PAUSES,
@@ -155,6 +158,11 @@ impl Client {
         }
     }
 
+    /// The token that calls are made with.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
     /// Whether the last answer came from a daemon whose engine is a simulation.
     pub fn is_simulated(&self) -> bool {
         self.simulated.load(Ordering::Relaxed)
@@ -167,6 +175,26 @@ impl Client {
             patience: Some(patience),
             ..self.clone()
         }
+    }
+
+    /// The same client, which does not do what is restricted, although its token may: every request says
+    /// so, and the daemon sees to it. Restricted again, both count.
+    #[must_use]
+    pub fn restricted(&self, restrictions: Restrictions) -> Self {
+        let mut restricted = self.clone();
+        if !restrictions.is_none() {
+            restricted.restrictions.push(restrictions.to_string());
+        }
+        restricted
+    }
+
+    /// The request, with who makes it: token, face and restrictions.
+    pub(crate) fn signed(&self, call: RequestBuilder) -> Result<RequestBuilder, TokenError> {
+        let call = call
+            .header(header::AUTHORIZATION, self.token.header()?)
+            .header(Face::HEADER, self.face.as_str());
+        let restrictions = self.restrictions.iter();
+        Ok(restrictions.fold(call, |call, said| call.header(Restrictions::HEADER, said)))
     }
 
     /// The server that is called.
@@ -227,12 +255,8 @@ impl Client {
         patience: Duration,
     ) -> Result<Reply, CallError> {
         let Projection { path, rest } = projection;
-        let mut call = self
-            .transport
-            .request(E::METHOD, self.server.at(path))
-            .header(header::AUTHORIZATION, self.token.header()?)
-            .header(Face::HEADER, self.face.as_str())
-            .timeout(patience);
+        let call = self.transport.request(E::METHOD, self.server.at(path));
+        let mut call = self.signed(call)?.timeout(patience);
         if let Some(key) = key {
             call = call.header(IdempotencyKey::HEADER, key);
         }
@@ -307,7 +331,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, NoClient> {
 mod tests {
     use super::*;
     use crate::Why;
-    use containarium_contract::GetSystemInfo;
+    use containarium_contract::{GetSystemInfo, Method};
     use tokio::net::TcpListener;
 
     #[tokio::test]
@@ -322,6 +346,7 @@ mod tests {
             server,
             token: Token::fixed("t"),
             face: Face::Rest,
+            restrictions: Vec::new(),
             simulated: Arc::default(),
             pauses: PAUSES,
         };
@@ -330,6 +355,24 @@ mod tests {
             panic!("{error:?}")
         };
         assert_eq!(why, Why::AnswerTimeout { address });
+    }
+
+    #[test]
+    fn each_restriction_goes_with_every_request() {
+        let client = Client::new("http://h", Token::fixed("t"), Face::Mcp).unwrap();
+        let sent = |client: &Client| {
+            let call = client.signed(client.transport.request(Method::GET, "http://h".parse().unwrap())).unwrap();
+            let sent = call.build().unwrap();
+            let all = sent.headers().get_all(Restrictions::HEADER).into_iter();
+            all.map(|value| value.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let restricted = client
+            .restricted("only=agent-*".parse().unwrap())
+            .restricted(Restrictions::default())
+            .restricted("read-only".parse().unwrap());
+        assert_eq!(sent(&restricted), ["only=agent-*", "read-only"]);
+        assert_eq!(sent(&client), [""; 0]);
     }
 
     #[test]
