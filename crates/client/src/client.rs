@@ -361,7 +361,13 @@ mod tests {
     fn each_restriction_goes_with_every_request() {
         let client = Client::new("http://h", Token::fixed("t"), Face::Mcp).unwrap();
         let sent = |client: &Client| {
-            let call = client.signed(client.transport.request(Method::GET, "http://h".parse().unwrap())).unwrap();
+            let call = client
+                .signed(
+                    client
+                        .transport
+                        .request(Method::GET, "http://h".parse().unwrap()),
+                )
+                .unwrap();
             let sent = call.build().unwrap();
             let all = sent.headers().get_all(Restrictions::HEADER).into_iter();
             all.map(|value| value.to_str().unwrap().to_owned())

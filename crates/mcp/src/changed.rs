@@ -17,7 +17,11 @@ pub(crate) enum Manner {
 
 impl Manner {
     pub(crate) fn of(asynchronous: bool) -> Self {
-        if asynchronous { Self::Async } else { Self::Wait }
+        if asynchronous {
+            Self::Async
+        } else {
+            Self::Wait
+        }
     }
 }
 
@@ -75,4 +79,3 @@ impl Watch {
         }
     }
 }
-

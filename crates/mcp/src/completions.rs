@@ -21,7 +21,7 @@ pub(crate) async fn complete(asked: &CompleteRequestParams, client: &Client) -> 
         Reference::Resource(of) if of.uri == OPERATION => operations(client).await,
         Reference::Prompt(_) if argument == "usernames" => usernames(client).await,
         Reference::Prompt(_) if argument == "image" => images(client).await,
-        Reference::Resource(_) | Reference::Prompt(_) => Vec::new(),
+        _ => Vec::new(),
     };
     let mut fitting: Vec<String> = all
         .into_iter()

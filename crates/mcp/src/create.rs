@@ -10,7 +10,12 @@ use containarium_contract::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{changed::{Changed, Manner}, own_key::OwnKey, progress::Watch, tool::{Form, Toolset}};
+use crate::{
+    changed::{Changed, Manner},
+    own_key::OwnKey,
+    progress::Watch,
+    tool::{Form, Toolset},
+};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -153,7 +158,9 @@ impl Form for Create {
     async fn call(mut self, client: &Client, watch: &Watch) -> Result<Changed<Created>, CallError> {
         let note = self.note.take();
         let manner = Manner::of(self.asynchronous);
-        let changed = watch.change(client, &CreateContainer::from(self), manner).await?;
+        let changed = watch
+            .change(client, &CreateContainer::from(self), manner)
+            .await?;
         Ok(changed.map(|created| {
             if let Some(note) = note {
                 created.message = format!("{} {note}", created.message);

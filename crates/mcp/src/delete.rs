@@ -5,7 +5,11 @@ use containarium_contract::{DeleteContainer, Deleted, Effect, Face, Hint, Userna
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{changed::{Changed, Manner}, progress::Watch, tool::{Form, Toolset}};
+use crate::{
+    changed::{Changed, Manner},
+    progress::Watch,
+    tool::{Form, Toolset},
+};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +25,11 @@ pub(crate) struct Delete {
 }
 
 impl From<Delete> for DeleteContainer {
-    fn from(Delete { username, force, .. }: Delete) -> Self {
+    fn from(
+        Delete {
+            username, force, ..
+        }: Delete,
+    ) -> Self {
         Self {
             username,
             force,
@@ -55,7 +63,9 @@ impl Form for Delete {
     async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<Deleted>, CallError> {
         let back = Hint::Undelete(self.username.clone()).render(Face::Mcp);
         let manner = Manner::of(self.asynchronous);
-        let changed = watch.change(client, &DeleteContainer::from(self), manner).await?;
+        let changed = watch
+            .change(client, &DeleteContainer::from(self), manner)
+            .await?;
         // What the daemon says is written down once, for whoever asks.
         Ok(changed.map(|deleted| {
             deleted.message = format!("{} From here, {back}.", deleted.message);

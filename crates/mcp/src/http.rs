@@ -8,6 +8,7 @@
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use containarium_client::Client;
+use containarium_contract::Restrictions;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
@@ -148,6 +149,13 @@ pub(crate) fn token(parts: &Parts) -> Option<&str> {
     let text = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// What the request gives up of what its token may do.
+pub(crate) fn restrictions(parts: &Parts) -> impl Iterator<Item = Restrictions> {
+    let said = parts.headers.get_all(Restrictions::HEADER).iter();
+    // One that cannot be read was refused before it came here.
+    said.filter_map(|said| said.to_str().ok()?.parse().ok())
 }
 
 fn unknown_session() -> Response<Body> {

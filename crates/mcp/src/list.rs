@@ -3,11 +3,16 @@
 use containarium_client::{CallError, Client};
 use std::num::NonZeroU32;
 
-use containarium_contract::{ContainerList, Cursor, LabelFilter, Subject, Effect, Endpoint, ListContainers, State};
+use containarium_contract::{
+    ContainerList, Cursor, Effect, Endpoint, LabelFilter, ListContainers, State, Subject,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{progress::Watch, tool::{Form, Toolset}};
+use crate::{
+    progress::Watch,
+    tool::{Form, Toolset},
+};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

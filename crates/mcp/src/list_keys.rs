@@ -5,7 +5,10 @@ use containarium_contract::{Effect, Endpoint, ListSshKeys, SshKeyList, Username}
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::{Form, Toolset}};
+use crate::{
+    progress::Watch,
+    tool::{Form, Toolset},
+};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

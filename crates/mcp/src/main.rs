@@ -3,13 +3,18 @@
 
 use std::process::ExitCode;
 
-use containarium_mcp::{OwnKey, Settings, Tools, serve};
+use clap::Parser as _;
+use containarium_mcp::{Modes, OwnKey, Settings, Tools, serve};
 
-const HELP: &str = "\
-The Containarium tools for MCP clients, on stdin and stdout.
+/// The Containarium tools for MCP clients, on stdin and stdout
+#[derive(clap::Parser)]
+#[command(name = "mcp-server", version, after_help = ENVIRONMENT)]
+struct Options {
+    #[command(flatten)]
+    modes: Modes,
+}
 
-Usage: mcp-server [--version | --help]
-
+const ENVIRONMENT: &str = "\
 Environment:
   CONTAINARIUM_SERVER_URL      the daemon, such as http://localhost:8080 (required)
   CONTAINARIUM_JWT_TOKEN       the token (required, unless the next one is given)
@@ -22,25 +27,8 @@ Environment:
 Make a token on the server: containarium token generate --username mcp-client --roles admin";
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        None => {}
-        Some("--version" | "-V") => {
-            println!("mcp-server {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
-        }
-        Some("--help" | "-h") => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        Some(other) => {
-            eprintln!(
-                "mcp-server: there is no option `{}`; see --help",
-                other.escape_debug()
-            );
-            return ExitCode::from(2);
-        }
-    }
-    match run() {
+    let Options { modes } = Options::parse();
+    match run(modes) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -49,9 +37,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Box<dyn std::error::Error>> {
+fn run(modes: Modes) -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings::from_env(|name| std::env::var(name).ok())?;
-    let client = settings.client()?;
+    let tools = Tools::new(settings.client()?).with_modes(modes)?;
     // A create that names a key works without it, so this ends nothing.
     if let Some(Err(why)) = settings.own_key().map(OwnKey::read) {
         eprintln!("warning: {why}");
@@ -63,7 +51,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let served = runtime.block_on(serve(
         tokio::io::stdin(),
         tokio::io::stdout(),
-        Tools::new(client).with_own_key(settings.own_key().cloned()),
+        tools.with_own_key(settings.own_key().cloned()),
         settings.debug_log(),
     ));
     // A read of stdin cannot be cancelled; waiting for it would outlive a client that is gone.

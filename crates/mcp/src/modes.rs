@@ -123,7 +123,10 @@ impl Modes {
         }
         if !self.only.is_empty() {
             let names: Vec<_> = self.only.iter().map(ToString::to_string).collect();
-            told.push(format!("Only containers named {} exist here.", names.join(", ")));
+            told.push(format!(
+                "Only containers named {} exist here.",
+                names.join(", ")
+            ));
         }
         if let Some(max) = self.max {
             told.push(format!("At most {max} containers."));

@@ -23,8 +23,16 @@ const ALL: &[Written] = &[
         arguments: &[
             ("usernames", "Who, such as: alice, bob, charlie", None),
             ("team", "The team's name, kept as a label", Some("")),
-            ("image", "What to make them from (default: the server's default image)", Some("")),
-            ("wishes", "Sizes and other wishes, such as: alice needs 8GB memory", Some("standard settings")),
+            (
+                "image",
+                "What to make them from (default: the server's default image)",
+                Some(""),
+            ),
+            (
+                "wishes",
+                "Sizes and other wishes, such as: alice needs 8GB memory",
+                Some("standard settings"),
+            ),
         ],
         text: "Create a container for each of these users: {usernames}. Wishes: {wishes}. Team (as the label \
 `team`, where there is one): {team}. Image (the default where there is none): {image}.\n\nFirst call \
@@ -46,11 +54,7 @@ limit. Say which one uses the most memory, and name those above 90 % of their li
         name: "clean_up_idle",
         title: "Clean up idle containers",
         about: "Find containers that nobody seems to use, and propose what to do.",
-        arguments: &[(
-            "days",
-            "Idle for at least so many days",
-            Some("14"),
-        )],
+        arguments: &[("days", "Idle for at least so many days", Some("14"))],
         text: "Find containers that nobody seems to have used for {days} days: stopped ones by `lastExit` and \
 `updatedAt`, running ones whose CPU time in get_metrics grows by almost nothing between two calls. Show them \
 with owner, age, size and why they seem idle. Propose for each: leave it, stop_container (keeps everything), \
@@ -78,12 +82,18 @@ pub(crate) fn get(name: &str, given: &JsonObject) -> Result<GetPromptResult, Err
     let invalid = |sentence: String| ErrorData::invalid_params(sentence, None);
     let Some(written) = ALL.iter().find(|written| written.name == name) else {
         let names: Vec<_> = ALL.iter().map(|written| written.name).collect();
-        return Err(invalid(format!("there is no such prompt; the prompts are {}", names.join(", "))));
+        return Err(invalid(format!(
+            "there is no such prompt; the prompts are {}",
+            names.join(", ")
+        )));
     };
     let is_known = |key: &str| written.arguments.iter().any(|(name, ..)| *name == key);
     if let Some(unknown) = given.keys().find(|key| !is_known(key)) {
         let unknown: String = unknown.chars().take(80).collect();
-        return Err(invalid(format!("{name} has no argument `{}`", unknown.escape_debug())));
+        return Err(invalid(format!(
+            "{name} has no argument `{}`",
+            unknown.escape_debug()
+        )));
     }
     let mut text = written.text.to_owned();
     for (argument, about, default) in written.arguments {
@@ -105,7 +115,9 @@ mod tests {
     use serde_json::json;
 
     fn text(name: &str, given: Value) -> Result<String, String> {
-        let Value::Object(given) = given else { panic!() };
+        let Value::Object(given) = given else {
+            panic!()
+        };
         let result = get(name, &given).map_err(|e| e.message.to_string())?;
         Ok(serde_json::to_value(result).unwrap().to_string())
     }
@@ -117,7 +129,11 @@ mod tests {
         for word in ["ada, ben", "red", "local:debian/12", "8GB"] {
             assert!(filled.contains(word), "{word}");
         }
-        assert!(text("clean_up_idle", json!({"days": "30"})).unwrap().contains("for 30 days"));
+        assert!(
+            text("clean_up_idle", json!({"days": "30"}))
+                .unwrap()
+                .contains("for 30 days")
+        );
         for written in ALL {
             let given = json!({"usernames": "ada"});
             let given = if written.arguments.is_empty() || written.name == "clean_up_idle" {
@@ -134,8 +150,20 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_unknown_is_named() {
-        assert!(text("onboard_team", json!({})).unwrap_err().contains("needs `usernames`"));
-        assert!(text("most_memory", json!({"x": "y"})).unwrap_err().contains("no argument `x`"));
-        assert!(text("other", json!({})).unwrap_err().contains("onboard_team"));
+        assert!(
+            text("onboard_team", json!({}))
+                .unwrap_err()
+                .contains("needs `usernames`")
+        );
+        assert!(
+            text("most_memory", json!({"x": "y"}))
+                .unwrap_err()
+                .contains("no argument `x`")
+        );
+        assert!(
+            text("other", json!({}))
+                .unwrap_err()
+                .contains("onboard_team")
+        );
     }
 }

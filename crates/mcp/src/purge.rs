@@ -89,7 +89,9 @@ impl Form for Purge {
 
     async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<Deleted>, CallError> {
         let manner = Manner::of(self.asynchronous);
-        watch.change(client, &DeleteContainer::from(self), manner).await
+        watch
+            .change(client, &DeleteContainer::from(self), manner)
+            .await
     }
 }
 

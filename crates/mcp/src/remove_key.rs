@@ -7,7 +7,10 @@ use containarium_contract::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{progress::Watch, tool::{Form, Toolset}};
+use crate::{
+    progress::Watch,
+    tool::{Form, Toolset},
+};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

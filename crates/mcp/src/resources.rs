@@ -29,7 +29,9 @@ pub(crate) fn fixed() -> Vec<Resource> {
             .with_mime_type("text/markdown"),
         Resource::new(SYSTEM, "system")
             .with_title("The host")
-            .with_description("Cores, memory, disk, versions, the default image; as get_system_info.")
+            .with_description(
+                "Cores, memory, disk, versions, the default image; as get_system_info.",
+            )
             .with_mime_type(JSON),
     ]
 }
@@ -43,15 +45,30 @@ pub(crate) const OPERATION: &str = "operation://{id}";
 /// Those that have a name in their address.
 pub(crate) fn templates() -> Vec<ResourceTemplate> {
     [
-        (CONTAINER, "container", "A container", "State, limits, keys, address; as get_container."),
-        (METRICS, "metrics", "What a container uses", "CPU, memory, disk, network; as get_metrics."),
+        (
+            CONTAINER,
+            "container",
+            "A container",
+            "State, limits, keys, address; as get_container.",
+        ),
+        (
+            METRICS,
+            "metrics",
+            "What a container uses",
+            "CPU, memory, disk, network; as get_metrics.",
+        ),
         (
             EVENTS,
             "events",
             "What happened to a container",
             "Its last 20 operations, the youngest first.",
         ),
-        (OPERATION, "operation", "An operation", "How far it is, or how it ended; as get_operation."),
+        (
+            OPERATION,
+            "operation",
+            "An operation",
+            "How far it is, or how it ended; as get_operation.",
+        ),
     ]
     .into_iter()
     .map(|(template, name, title, about)| {
@@ -102,7 +119,9 @@ pub(crate) async fn read(uri: &str, client: &Client) -> Result<Vec<ResourceConte
     let facts = match address {
         Address::Guide => {
             let text = instructions::guide();
-            return Ok(vec![ResourceContents::text(text, uri).with_mime_type("text/markdown")]);
+            return Ok(vec![
+                ResourceContents::text(text, uri).with_mime_type("text/markdown"),
+            ]);
         }
         Address::System => facts(client.call(&GetSystemInfo {}).await),
         Address::Container(username) => facts(client.call(&GetContainer { username }).await),
@@ -144,15 +163,34 @@ mod tests {
     #[test]
     fn an_address_is_read_exactly_or_not_at_all() {
         let alice = || "alice".parse().unwrap();
-        assert_eq!(address("container://alice"), Some(Address::Container(alice())));
-        assert_eq!(address("container://alice/metrics"), Some(Address::Metrics(alice())));
-        assert_eq!(address("container://alice/events"), Some(Address::Events(alice())));
+        assert_eq!(
+            address("container://alice"),
+            Some(Address::Container(alice()))
+        );
+        assert_eq!(
+            address("container://alice/metrics"),
+            Some(Address::Metrics(alice()))
+        );
+        assert_eq!(
+            address("container://alice/events"),
+            Some(Address::Events(alice()))
+        );
         for none in [
-            "", "container://", "container://..", "container://alice/", "container://alice/x",
-            "container://alice/metrics/", "operation://x", "containarium://", "file:///etc/passwd",
+            "",
+            "container://",
+            "container://..",
+            "container://alice/",
+            "container://alice/x",
+            "container://alice/metrics/",
+            "operation://x",
+            "containarium://",
+            "file:///etc/passwd",
         ] {
             let read = address(none);
-            assert!(read.is_none() || none == "container://alice/", "{none}: {read:?}");
+            assert!(
+                read.is_none() || none == "container://alice/",
+                "{none}: {read:?}"
+            );
         }
     }
 }

@@ -14,9 +14,11 @@ pub(crate) fn mask(text: &str) -> String {
 pub(crate) fn refuse(arguments: &JsonObject) -> Result<(), Problem> {
     for (name, value) in arguments {
         if is_in(value) {
-            let sentence = format!("`{name}` holds a token or a private key, which is kept nowhere");
-            return Err(Problem::new(Reason::InvalidValue, sentence)
-                .with_hint("leave it out; ssh_keys and key take public keys, of files that end in .pub"));
+            let sentence =
+                format!("`{name}` holds a token or a private key, which is kept nowhere");
+            return Err(Problem::new(Reason::InvalidValue, sentence).with_hint(
+                "leave it out; ssh_keys and key take public keys, of files that end in .pub",
+            ));
         }
     }
     Ok(())
@@ -88,7 +90,9 @@ mod tests {
             json!({"labels": {"note": secret}}),
             json!({"ssh_keys": ["-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl"]}),
         ] {
-            let Value::Object(arguments) = value else { panic!() };
+            let Value::Object(arguments) = value else {
+                panic!()
+            };
             let problem = refuse(&arguments).unwrap_err();
             assert!(!problem.error.contains(secret) && !problem.error.contains("b3Bl"));
         }

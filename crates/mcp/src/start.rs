@@ -5,7 +5,11 @@ use containarium_contract::{ContainerChanged, Effect, Endpoint, StartContainer, 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{changed::{Changed, Manner}, progress::Watch, tool::{Form, Toolset}};
+use crate::{
+    changed::{Changed, Manner},
+    progress::Watch,
+    tool::{Form, Toolset},
+};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -37,9 +41,15 @@ impl Form for Start {
         Some(format!("starting {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<ContainerChanged>, CallError> {
+    async fn call(
+        self,
+        client: &Client,
+        watch: &Watch,
+    ) -> Result<Changed<ContainerChanged>, CallError> {
         let manner = Manner::of(self.asynchronous);
-        watch.change(client, &StartContainer::from(self), manner).await
+        watch
+            .change(client, &StartContainer::from(self), manner)
+            .await
     }
 }
 

@@ -5,7 +5,11 @@ use containarium_contract::{ContainerChanged, Effect, Endpoint, StopContainer, U
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{changed::{Changed, Manner}, progress::Watch, tool::{Form, Toolset}};
+use crate::{
+    changed::{Changed, Manner},
+    progress::Watch,
+    tool::{Form, Toolset},
+};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +28,11 @@ pub(crate) struct Stop {
 const TIMEOUT: u32 = 30;
 
 impl From<Stop> for StopContainer {
-    fn from(Stop { username, force, .. }: Stop) -> Self {
+    fn from(
+        Stop {
+            username, force, ..
+        }: Stop,
+    ) -> Self {
         Self {
             username,
             force,
@@ -49,9 +57,15 @@ impl Form for Stop {
         Some(format!("stopping {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<ContainerChanged>, CallError> {
+    async fn call(
+        self,
+        client: &Client,
+        watch: &Watch,
+    ) -> Result<Changed<ContainerChanged>, CallError> {
         let manner = Manner::of(self.asynchronous);
-        watch.change(client, &StopContainer::from(self), manner).await
+        watch
+            .change(client, &StopContainer::from(self), manner)
+            .await
     }
 }
 

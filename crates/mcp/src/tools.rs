@@ -3,14 +3,17 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use ::http::request::Parts;
-use containarium_client::{CallError, Client, Token};
-use containarium_contract::{CancelOperation, HostEngine, Problem};
+use containarium_client::{CallError, Client, Token, TokenSays};
+use containarium_contract::{CancelOperation, Effect, HostEngine, Problem};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-        CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation, ListToolsResult,
-        PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
+        CompleteResult, ContentBlock, CustomRequest, CustomResult, DiscoverResult, ErrorCode,
+        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, RequestStateCodec,
+        ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
 };
@@ -18,6 +21,7 @@ use rmcp::{
 use crate::{
     add_key::AddKey,
     cancel_operation::CancelOp,
+    completions,
     create::{self, Create},
     delete::Delete,
     get::Get,
@@ -26,15 +30,22 @@ use crate::{
     info::Info,
     instructions::instructions,
     list::List,
+    list_images::Images,
     list_keys::ListKeys,
+    list_operations::ListOps,
     metrics::Metrics,
+    modes::{Modes, NoSuchTool},
     own_key::OwnKey,
     progress::{self, Watch},
+    prompts,
+    purge::Purge,
     remove_key::RemoveKey,
+    resources, seal,
     start::Start,
     stop::Stop,
-    tool::{Answer, Form as _, Tool},
+    tool::{Answer, Call, Form as _, Tool},
     undelete::Undelete,
+    word::{Asking, Word},
 };
 
 /// The tools of one daemon. Cheap to clone.
@@ -42,10 +53,12 @@ use crate::{
 pub struct Tools {
     client: Client,
     tools: Arc<[Tool]>,
+    modes: Arc<Modes>,
     own: Option<OwnKey>,
+    seal: Arc<RequestStateCodec>,
 }
 
-/// The list changes with the program and never while it runs.
+/// The list changes with the program and its flags, and never while it runs.
 const LIST_IS_GOOD_FOR_MS: u64 = 3_600_000;
 
 impl Tools {
@@ -64,29 +77,107 @@ impl Tools {
             Tool::of::<AddKey>(),
             Tool::of::<RemoveKey>(),
             Tool::of::<Undelete>(),
+            Tool::of::<Purge>(),
+            Tool::of::<Images>(),
+            Tool::of::<ListOps>(),
             Tool::of::<GetOp>(),
             Tool::of::<CancelOp>(),
         ];
         Self {
             client,
             tools: tools.into(),
+            modes: Arc::default(),
             own: None,
+            seal: Arc::new(seal::fresh()),
         }
     }
 
-    /// The client for one request: over HTTP each acts with its own token.
-    fn client(&self, context: &RequestContext<RoleServer>) -> Client {
-        let parts = context.extensions.get::<Parts>();
-        match parts.and_then(http::token) {
-            Some(token) => self.client.with_token(Token::fixed(token)),
-            None => self.client.clone(),
-        }
+    /// The same, of which only as much is offered as `modes` leave.
+    ///
+    /// # Errors
+    ///
+    /// They name a tool that there is not.
+    pub fn with_modes(self, modes: Modes) -> Result<Self, NoSuchTool> {
+        modes.check(&self.tools)?;
+        Ok(Self {
+            client: self.client.restricted(modes.restrictions()),
+            modes: Arc::new(modes),
+            ..self
+        })
     }
 
     /// The same with a key that is used where a create names none.
     #[must_use]
     pub fn with_own_key(self, own: Option<OwnKey>) -> Self {
         Self { own, ..self }
+    }
+
+    /// The client for one request: over HTTP each acts with its own token, and gives up what it says
+    /// it gives up.
+    fn client(&self, context: &RequestContext<RoleServer>) -> Client {
+        let Some(parts) = context.extensions.get::<Parts>() else {
+            return self.client.clone();
+        };
+        let Some(token) = http::token(parts) else {
+            return self.client.clone();
+        };
+        let client = self.client.with_token(Token::fixed(token));
+        http::restrictions(parts).fold(client, |client, more| client.restricted(more))
+    }
+
+    /// Why the caller cannot have the tool, if so. What its token says is for showing: the daemon
+    /// decides at the call.
+    fn taken_away(&self, tool: &Tool, says: Option<&TokenSays>) -> Option<&'static str> {
+        let looks_only = says.is_some_and(|says| {
+            let viewer = !says.roles.is_empty() && says.roles.iter().all(|role| role == "viewer");
+            viewer || says.restrictions.read_only
+        });
+        match self.modes.taken_away_by(tool) {
+            None if looks_only && tool.effect != Effect::Read => Some("the token"),
+            taken => taken,
+        }
+    }
+
+    /// Makes the call, or asks for a person's word first.
+    async fn answered(
+        &self,
+        call: &CallToolRequestParams,
+        mut begun: Call,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let client = self.client(context);
+        if !self.modes.allow_irreversible {
+            match begun.form.stake(&client).await {
+                Ok(None) => {}
+                Ok(Some(stake)) => {
+                    let says = client.token().says();
+                    let asking = Asking {
+                        seal: &self.seal,
+                        principal: says.and_then(|says| says.subject).unwrap_or_default(),
+                        call,
+                        context,
+                    };
+                    match asking.word(stake).await {
+                        Word::Given(id) => begun.form.agreed(id),
+                        Word::Ask(question) => return Ok((*question).into()),
+                        Word::Refused(why) => return Ok(failed(why, None).into()),
+                    }
+                }
+                Err(error) => return Ok(result(Err(error), client.is_simulated()).into()),
+            }
+        }
+        let watch = Watch::new(context.meta.get_progress_token().is_some());
+        let mut answer = begun.form.call(client.clone(), watch.clone());
+        let done = progress::reported(begun.doing, &watch, &mut answer, context);
+        tokio::select! {
+            done = done => return Ok(result(done, client.is_simulated()).into()),
+            () = context.ct.cancelled() => {}
+        }
+        if begun.undone_if_cancelled {
+            tokio::spawn(undo(client, watch, answer));
+        }
+        // A cancelled request is never answered; dropping the call hangs up on the daemon.
+        Err(ErrorData::internal_error("cancelled", None))
     }
 }
 
@@ -98,12 +189,18 @@ impl From<Client> for Tools {
 
 impl ServerHandler for Tools {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let can = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_prompts()
+            .enable_completions()
+            .build();
+        ServerConfig::new(can)
             .with_server_info(
                 Implementation::new("containarium", env!("CARGO_PKG_VERSION"))
                     .with_title("Containarium"),
             )
-            .with_instructions(instructions(self.own.is_some()))
+            .with_instructions(instructions(self.own.is_some(), &self.modes.told()))
     }
 
     async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
@@ -116,9 +213,10 @@ impl ServerHandler for Tools {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let own_key = self.own.is_some();
+        let says = self.client(&context).token().says();
         let shown = |tool: &Tool| {
             let mut card = tool.card.clone();
             if own_key && card.name == Create::NAME {
@@ -126,10 +224,74 @@ impl ServerHandler for Tools {
             }
             card
         };
-        let cards = self.tools.iter().map(shown).collect();
+        let offered = |tool: &&Tool| self.taken_away(tool, says.as_ref()).is_none();
+        let cards = self.tools.iter().filter(offered).map(shown).collect();
         Ok(ListToolsResult::with_all_items(cards)
             .with_ttl_ms(LIST_IS_GOOD_FOR_MS)
+            // It follows the caller's token.
+            .with_cache_scope(CacheScope::Private))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(ListResourcesResult::with_all_items(resources::fixed())
+            .with_ttl_ms(LIST_IS_GOOD_FOR_MS)
             .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(
+            ListResourceTemplatesResult::with_all_items(resources::templates())
+                .with_ttl_ms(LIST_IS_GOOD_FOR_MS)
+                .with_cache_scope(CacheScope::Public),
+        )
+    }
+
+    async fn read_resource(
+        &self,
+        ask: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let contents = resources::read(&ask.uri, &self.client(&context)).await?;
+        Ok(ReadResourceResult::new(contents)
+            .with_ttl_ms(0)
+            .with_cache_scope(CacheScope::Private)
+            .into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::list())
+            .with_ttl_ms(LIST_IS_GOOD_FOR_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn get_prompt(
+        &self,
+        ask: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let arguments = ask.arguments.unwrap_or_default();
+        prompts::get(&ask.name, &arguments).map(Into::into)
+    }
+
+    async fn complete(
+        &self,
+        ask: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let found = completions::complete(&ask, &self.client(&context)).await;
+        Ok(CompleteResult::new(found))
     }
 
     /// What is none of the protocol's requests; a call without a name is taken for such a one.
@@ -153,47 +315,45 @@ impl ServerHandler for Tools {
 
     async fn call_tool(
         &self,
-        call: CallToolRequestParams,
+        mut call: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(tool) = self.tools.iter().find(|tool| tool.card.name == call.name) else {
-            let names: Vec<_> = self
-                .tools
-                .iter()
-                .map(|tool| tool.card.name.as_ref())
-                .collect();
-            let asked: String = call.name.chars().take(80).collect();
+        let says = self.client(&context).token().says();
+        let find = |tool: &&Tool| tool.card.name == call.name;
+        let Some(tool) = self.tools.iter().find(find) else {
+            return Err(self.no_such_tool(&call.name, says.as_ref()));
+        };
+        if let Some(by) = self.taken_away(tool, says.as_ref()) {
+            let name = &tool.card.name;
             return Err(ErrorData::invalid_params(
-                format!(
-                    "there is no tool `{}`; the tools are {}",
-                    asked.escape_debug(),
-                    names.join(", ")
-                ),
+                format!("{name} is not offered: {by} takes it away"),
                 None,
             ));
-        };
-        let watch = Watch::new(context.meta.get_progress_token().is_some());
-        let client = self.client(&context);
-        let begun = match tool.start(
-            client.clone(),
-            watch.clone(),
-            self.own.as_ref(),
-            call.arguments.unwrap_or_default(),
-        ) {
-            Ok(begun) => begun,
-            Err(problem) => return Ok(misread(&problem).into()),
-        };
-        let mut answer = begun.answer;
-        let done = progress::reported(begun.doing, &watch, &mut answer, &context);
-        tokio::select! {
-            done = done => return Ok(result(done, client.is_simulated()).into()),
-            () = context.ct.cancelled() => {}
         }
-        if begun.undone_if_cancelled {
-            tokio::spawn(undo(client, watch, answer));
+        let arguments = call.arguments.get_or_insert_default().clone();
+        match tool.read(self.own.as_ref(), arguments) {
+            Ok(begun) => self.answered(&call, begun, &context).await,
+            Err(problem) => Ok(misread(&problem).into()),
         }
-        // A cancelled request is never answered; dropping the call hangs up on the daemon.
-        Err(ErrorData::internal_error("cancelled", None))
+    }
+}
+
+impl Tools {
+    fn no_such_tool(&self, asked: &str, says: Option<&TokenSays>) -> ErrorData {
+        let offered = self
+            .tools
+            .iter()
+            .filter(|tool| self.taken_away(tool, says).is_none());
+        let names: Vec<_> = offered.map(|tool| tool.card.name.as_ref()).collect();
+        let asked: String = asked.chars().take(80).collect();
+        ErrorData::invalid_params(
+            format!(
+                "there is no tool `{}`; the tools are {}",
+                asked.escape_debug(),
+                names.join(", ")
+            ),
+            None,
+        )
     }
 }
 

@@ -1,11 +1,17 @@
 //! `undelete_container`.
 
 use containarium_client::{CallError, Client};
-use containarium_contract::{ContainerChanged, ContainerId, Effect, Endpoint, UndeleteContainer, Username};
+use containarium_contract::{
+    ContainerChanged, ContainerId, Effect, Endpoint, UndeleteContainer, Username,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{changed::{Changed, Manner}, progress::Watch, tool::{Form, Toolset}};
+use crate::{
+    changed::{Changed, Manner},
+    progress::Watch,
+    tool::{Form, Toolset},
+};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,9 +50,15 @@ impl Form for Undelete {
         Some(format!("bringing back {}", self.username.container_name()))
     }
 
-    async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<ContainerChanged>, CallError> {
+    async fn call(
+        self,
+        client: &Client,
+        watch: &Watch,
+    ) -> Result<Changed<ContainerChanged>, CallError> {
         let manner = Manner::of(self.asynchronous);
-        watch.change(client, &UndeleteContainer::from(self), manner).await
+        watch
+            .change(client, &UndeleteContainer::from(self), manner)
+            .await
     }
 }
 

@@ -152,17 +152,17 @@ fn form(stake: &Stake) -> ElicitRequestParams {
         meta: None,
         message,
         requested_schema: ElicitationSchema::builder()
-            .required_property(
-                FIELD,
-                rmcp::model::PrimitiveSchemaDefinition::String(field),
-            )
+            .required_property(FIELD, rmcp::model::PrimitiveSchemaDefinition::String(field))
             .build_unchecked(),
     }
 }
 
 fn judged(stake: Stake, answer: &ElicitResult) -> Word {
     let name = stake.username.container_name();
-    let typed = answer.content.as_ref().and_then(|content| content.get(FIELD));
+    let typed = answer
+        .content
+        .as_ref()
+        .and_then(|content| content.get(FIELD));
     let typed = typed.and_then(Value::as_str).map(str::trim);
     match answer.action {
         ElicitationAction::Accept if typed == Some(name.as_str()) => Word::Given(stake.id),
