@@ -30,6 +30,8 @@ mod mcp;
 mod metrics;
 mod operation;
 mod output;
+#[cfg(test)]
+mod packaged;
 mod place;
 mod progress;
 mod proxy_command;
