@@ -18,15 +18,15 @@ pub(crate) enum McpClient {
     ClaudeCode,
     /// VS Code, for your profile
     Vscode,
-    /// Cursor; --print only
+    /// Cursor
     Cursor,
-    /// Codex; --print only
+    /// Codex
     Codex,
-    /// Gemini CLI; --print only
+    /// Gemini CLI
     Gemini,
-    /// Windsurf; --print only
+    /// Windsurf
     Windsurf,
-    /// Zed; --print only
+    /// Zed
     Zed,
 }
 

@@ -39,7 +39,7 @@ use crate::{
 /// file, ~/.config/containarium/mcp-NAME.token, which the client's file names.
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// The MCP client
+    /// The MCP client; the files of the first three are written, for the others there is --print
     #[arg(long, value_enum, value_name = "CLIENT")]
     pub(crate) client: McpClient,
     /// What the client calls the server
