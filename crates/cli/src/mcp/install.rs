@@ -294,8 +294,9 @@ impl Install {
         let who = self.subject();
         let who = who.map_or_else(|_| "YOU".to_owned(), |who| who.to_string());
         format!(
-            "(umask 077; ssh you@{host} containarium token generate --username {who} --roles {} \
-             --expiry {}h > {})",
+            "(umask 077; mkdir -p {}; ssh you@{host} containarium token generate --username {who} \
+             --roles {} --expiry {}h > {})",
+            path.parent().unwrap_or(Path::new("/")).display(),
             roles.join(","),
             self.expiry.as_secs().div_ceil(3600),
             path.display()
