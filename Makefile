@@ -1,7 +1,7 @@
 # A thin veneer: each target calls one script, which says what it does.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down purge test test-unit test-live chaos bench instructions scale build build-mcp build-mcp-linux install install-mcp uninstall
+.PHONY: help up down purge test test-unit test-live chaos bench instructions scale build build-mcp build-mcp-linux mcpb install install-mcp uninstall
 
 # rustup's cargo before the distribution's, which may be years older.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -53,6 +53,9 @@ build-mcp: ## build bin/mcp-server alone, on any system that Rust knows
 
 build-mcp-linux: ## build a static bin/mcp-server-linux-amd64 (arm64), which runs on any Linux
 	@scripts/build-static
+
+mcpb: ## pack bin/containarium.mcpb, which Claude Desktop installs by a double click; needs Node
+	@scripts/build-mcpb
 
 install: ## build containarium and install it to /usr/local/bin (PREFIX, DESTDIR; sudo where needed)
 	@test "$(CONTAINARIUM_BUILD)" = no || scripts/build containarium

@@ -112,7 +112,7 @@ impl Cli {
             Command::Context(context) => context.run(output),
             Command::Version(version) => version.run(output),
             Command::Image(image) => image.run(&connect.client()?, output).await,
-            Command::Mcp(mcp) => mcp.run(&connect).await,
+            Command::Mcp(mcp) => mcp.run(&connect, output).await,
             Command::Completions(completions) => completions.run(),
             Command::Token(token) => token.run(connect.token_file.as_deref(), output).await,
             Command::Init(init) => init.run().await,

@@ -188,6 +188,23 @@ impl Connect {
         })
     }
 
+    /// The server that is meant, and its authorities, whoever has a token for it: one that was named,
+    /// else the current context's, else this machine's own.
+    pub(crate) fn meant_server(&self) -> Result<(String, Option<PathBuf>), Failure> {
+        let contexts = Contexts::read()?;
+        let named = variable("CONTAINARIUM_CONTEXT").filter(|_| self.server.is_none());
+        let context = match (self.context.clone().or(named), self.given_server()) {
+            (Some(name), _) => contexts.named(&name)?,
+            (None, Some(server)) => return Ok((server, self.ca_file())),
+            (None, None) => match contexts.current() {
+                Some(current) => current?,
+                None => return Ok((HERE.into(), self.ca_file())),
+            },
+        };
+        let ca_file = self.ca_file().or_else(|| context.ca_file.clone());
+        Ok((context.server.clone(), ca_file))
+    }
+
     /// The server that was named, and not one that is remembered.
     pub(crate) fn given_server(&self) -> Option<String> {
         self.server

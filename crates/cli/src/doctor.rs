@@ -42,12 +42,46 @@ pub(crate) struct Doctor {
 
 /// What is told, to programs in these words.
 #[derive(Debug, Serialize)]
-struct Answer {
+pub(crate) struct Answer {
     worst: Verdict,
     findings: Vec<Finding>,
     /// What `--fix` did before the findings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fixed: Vec<Repaired>,
+}
+
+impl Answer {
+    /// Of these findings.
+    pub(crate) fn new(findings: Vec<Finding>, fixed: Vec<Repaired>) -> Self {
+        Self {
+            worst: findings
+                .iter()
+                .map(|f| f.verdict)
+                .max()
+                .unwrap_or(Verdict::Unknown),
+            findings,
+            fixed,
+        }
+    }
+
+    /// Tells them.
+    pub(crate) fn print(&self, output: Format) -> Result<(), Failure> {
+        output.print(self, drawn)
+    }
+
+    /// How a command ends that found them.
+    pub(crate) fn end(&self) -> Result<(), Failure> {
+        let problems = self
+            .findings
+            .iter()
+            .filter(|f| f.verdict == Verdict::Problem);
+        let sentence = match problems.count() {
+            0 => return Ok(()),
+            1 => "there is a problem".to_owned(),
+            n => format!("there are {n} problems"),
+        };
+        Err(Failure::new(Exit::Unwell, sentence))
+    }
 }
 
 impl Doctor {
@@ -76,36 +110,15 @@ impl Doctor {
             fixed = findings.iter().flat_map(doctor::repair).collect();
         }
         let findings = doctor.examine(&cancel, &report).await;
-        let answer = Answer {
-            worst: findings
-                .iter()
-                .map(|f| f.verdict)
-                .max()
-                .unwrap_or(Verdict::Unknown),
-            findings,
-            fixed,
-        };
-        output.print(&answer, drawn)?;
+        let answer = Answer::new(findings, fixed);
+        answer.print(output)?;
         if cancel.is_cancelled() {
             return Err(Failure::new(
                 Exit::Other,
                 "interrupted; the container that was made is removed",
             ));
         }
-        let problems = answer
-            .findings
-            .iter()
-            .filter(|f| f.verdict == Verdict::Problem);
-        match problems.count() {
-            0 => Ok(()),
-            n => Err(Failure::new(
-                Exit::Unwell,
-                match n {
-                    1 => "there is a problem".to_owned(),
-                    n => format!("there are {n} problems"),
-                },
-            )),
-        }
+        answer.end()
     }
 }
 

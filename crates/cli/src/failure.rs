@@ -87,6 +87,19 @@ impl Failure {
         }
     }
 
+    /// What is so.
+    pub(crate) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
+    /// The sentence, and the hint behind it.
+    pub(crate) fn as_line(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.sentence),
+            None => self.sentence.clone(),
+        }
+    }
+
     /// Tells stderr; the code to end with.
     pub(crate) fn told(&self) -> ExitCode {
         let mut text = format!("\u{1b}[1;31merror:\u{1b}[0m {}\n", self.sentence);

@@ -31,6 +31,8 @@ mod mcp_endpoint;
 mod metrics;
 mod operation;
 mod output;
+#[cfg(test)]
+mod packaged;
 mod place;
 mod progress;
 mod proxy_command;

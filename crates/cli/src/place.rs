@@ -8,7 +8,7 @@ use containarium_core::secret;
 use crate::engine_socket::EngineSocket;
 
 /// Where an installation remembers.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct StateDir {
     /// Where the daemon remembers
     #[arg(

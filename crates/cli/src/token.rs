@@ -62,7 +62,7 @@ pub(crate) struct Inspect {
 }
 
 /// The secret that tokens are signed with, as it is given on the command line.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Secret {
     /// The secret that tokens are signed with; else CONTAINARIUM_JWT_SECRET
     #[arg(long, value_name = "SECRET", conflicts_with = "secret_file")]
@@ -75,7 +75,8 @@ pub(crate) struct Secret {
 }
 
 impl Secret {
-    fn found(self) -> Result<SecretSlice<u8>, Failure> {
+    /// The secret itself.
+    pub(crate) fn found(self) -> Result<SecretSlice<u8>, Failure> {
         let given = jwt_secret::given(self.secret, self.secret_file);
         secret::find(given, &self.state.state_dir, false).map_err(|e| {
             Failure::new(Exit::Missing, e.to_string())

@@ -13,6 +13,8 @@ use containarium_contract::{Face, INVALID_TOKEN, Problem, Reason};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, process::Command};
 
+mod mcp_doctor;
+mod mcp_install;
 mod operations;
 mod servers;
 mod simulation;

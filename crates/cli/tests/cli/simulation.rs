@@ -15,9 +15,9 @@ const SOON: Duration = Duration::from_secs(30);
 const SIMULATED: &str = "SIMULATED: nothing real is created.\n";
 
 /// A daemon, and the lines that it tells a person to type.
-struct Simulation {
+pub(crate) struct Simulation {
     daemon: Child,
-    exports: String,
+    pub(crate) exports: String,
 }
 
 impl Simulation {
@@ -27,7 +27,7 @@ impl Simulation {
         Self::started(home, &line, &[]).await
     }
 
-    async fn started(home: &Path, line: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn started(home: &Path, line: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut daemon = Command::new(PROGRAM)
             .args(line)
             .env_clear()
@@ -74,7 +74,7 @@ impl Simulation {
         (text(&said.stdout).to_owned(), text(&said.stderr).to_owned())
     }
 
-    async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         let pid = self.daemon.id().unwrap().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status().await;
         assert!(asked.unwrap().success());
