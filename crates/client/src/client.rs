@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
-use containarium_contract::{Effect, Endpoint, Face, HostEngine, IdempotencyKey};
+use containarium_contract::{Effect, Endpoint, Face, HostEngine, IdempotencyKey, Restrictions};
 use reqwest::{
-    Certificate,
+    Certificate, RequestBuilder,
     header::{self, HeaderMap},
     redirect,
 };
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use ulid::Ulid;
 
 use crate::{
-    BaseUrl, CallError, NotABaseUrl, Token,
+    BaseUrl, CallError, NotABaseUrl, Token, TokenError,
     again::{Again, PAUSES},
     dial,
     projection::{Projection, Rest},
@@ -38,6 +38,8 @@ pub struct Client {
     pub(crate) token: Token,
     pub(crate) face: Face,
     pub(crate) http: reqwest::Client,
+    /// What it gives up of what its token may do, as it is sent.
+    restrictions: Vec<String>,
     simulated: Arc<AtomicBool>,
     /// In place of the endpoint's own.
     patience: Option<Duration>,
@@ -110,6 +112,7 @@ impl Client {
             token,
             face,
             http,
+            restrictions: Vec::new(),
             simulated: Arc::default(),
             patience: None,
             pauses: PAUSES,
@@ -128,6 +131,26 @@ impl Client {
             patience: Some(patience),
             ..self.clone()
         }
+    }
+
+    /// The same client, which does not do what is restricted, although its token may: every request says
+    /// so, and the daemon sees to it. Restricted again, both count.
+    #[must_use]
+    pub fn restricted(&self, restrictions: Restrictions) -> Self {
+        let mut restricted = self.clone();
+        if !restrictions.is_none() {
+            restricted.restrictions.push(restrictions.to_string());
+        }
+        restricted
+    }
+
+    /// The request, with who makes it: token, face and restrictions.
+    pub(crate) fn signed(&self, call: RequestBuilder) -> Result<RequestBuilder, TokenError> {
+        let call = call
+            .header(header::AUTHORIZATION, self.token.header()?)
+            .header(Face::HEADER, self.face.as_str());
+        let restrictions = self.restrictions.iter();
+        Ok(restrictions.fold(call, |call, said| call.header(Restrictions::HEADER, said)))
     }
 
     /// The server that is called.
@@ -188,12 +211,8 @@ impl Client {
         patience: Duration,
     ) -> Result<Reply, CallError> {
         let Projection { path, rest } = projection;
-        let mut call = self
-            .http
-            .request(E::METHOD, self.server.at(path))
-            .header(header::AUTHORIZATION, self.token.header()?)
-            .header(Face::HEADER, self.face.as_str())
-            .timeout(patience);
+        let call = self.http.request(E::METHOD, self.server.at(path));
+        let mut call = self.signed(call)?.timeout(patience);
         if let Some(key) = key {
             call = call.header(IdempotencyKey::HEADER, key);
         }
@@ -282,6 +301,7 @@ mod tests {
             server,
             token: Token::fixed("t"),
             face: Face::Rest,
+            restrictions: Vec::new(),
             simulated: Arc::default(),
             pauses: PAUSES,
         };
@@ -290,6 +310,24 @@ mod tests {
             panic!("{error:?}")
         };
         assert_eq!(why, Why::AnswerTimeout { address });
+    }
+
+    #[test]
+    fn each_restriction_goes_with_every_request() {
+        let client = Client::new("http://h", Token::fixed("t"), Face::Mcp).unwrap();
+        let sent = |client: &Client| {
+            let call = client.signed(client.http.get("http://h")).unwrap();
+            let sent = call.build().unwrap();
+            let all = sent.headers().get_all(Restrictions::HEADER).into_iter();
+            all.map(|value| value.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let restricted = client
+            .restricted("only=agent-*".parse().unwrap())
+            .restricted(Restrictions::default())
+            .restricted("read-only".parse().unwrap());
+        assert_eq!(sent(&restricted), ["only=agent-*", "read-only"]);
+        assert_eq!(sent(&client), [] as [&str; 0]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use containarium_contract::{Event, Face, ListenEvents};
+use containarium_contract::{Event, ListenEvents};
 use reqwest::{Response, header};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -124,11 +124,8 @@ impl Events {
         let Projection { path, rest } =
             Projection::of_stream(&self.listen).map_err(|e| CallError::Protocol(e.to_string()))?;
         let mut ask = client
-            .http
-            .get(client.server.at(&path))
-            .header(header::AUTHORIZATION, client.token.header()?)
-            .header(header::ACCEPT, "text/event-stream")
-            .header(Face::HEADER, client.face.as_str());
+            .signed(client.http.get(client.server.at(&path)))?
+            .header(header::ACCEPT, "text/event-stream");
         if let Some(last) = &self.last {
             ask = ask.header(ListenEvents::LAST_EVENT_ID, last);
         }

@@ -26,5 +26,5 @@ pub use call_error::{CallError, Why};
 pub use client::{Client, NoClient};
 pub use events::Events;
 pub use operations::{Begun, doing};
-pub use token::{Token, TokenError};
+pub use token::{Token, TokenError, TokenSays};
 pub use tunnel::{Tunnel, TunnelEnded};

@@ -6,8 +6,11 @@ use std::{
     sync::Arc,
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use containarium_contract::{Restrictions, UsernamePattern};
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 
 /// Where the token of a call comes from.
 #[derive(Clone, Debug)]
@@ -28,6 +31,33 @@ impl fmt::Debug for Source {
             Self::Made(_) => f.write_str("Made"),
         }
     }
+}
+
+/// What a token says of itself. Nothing of it is verified: it is for showing, and the daemon decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenSays {
+    /// Who it speaks for.
+    pub subject: Option<String>,
+    /// Its own id.
+    pub jti: Option<String>,
+    /// Role names.
+    pub roles: Vec<String>,
+    /// What it gives up of what its roles allow.
+    pub restrictions: Restrictions,
+}
+
+/// The claims that are shown; others are no business of ours.
+#[derive(Deserialize)]
+struct Shown {
+    sub: Option<String>,
+    jti: Option<String>,
+    #[serde(default)]
+    roles: Vec<String>,
+    #[serde(default)]
+    only: Vec<UsernamePattern>,
+    max: Option<u32>,
+    #[serde(default)]
+    read_only: bool,
 }
 
 /// Why there is no token to send.
@@ -90,6 +120,27 @@ impl Token {
     /// The file is not readable, or what is there is not a token's text.
     pub fn check(&self) -> Result<(), TokenError> {
         self.header().map(|_| ())
+    }
+
+    /// What it says of itself, for showing only: nothing of it is verified. `None` where it cannot be
+    /// read, or is no token of a daemon's.
+    pub fn says(&self) -> Option<TokenSays> {
+        let token = self.read().ok()?;
+        let mut parts = token.expose_secret().split('.');
+        let (_header, payload) = (parts.next()?, parts.next()?);
+        parts.next()?;
+        let claims = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        let claims: Shown = serde_json::from_slice(&claims).ok()?;
+        Some(TokenSays {
+            subject: claims.sub,
+            jti: claims.jti,
+            roles: claims.roles,
+            restrictions: Restrictions {
+                only: claims.only,
+                max: claims.max,
+                read_only: claims.read_only,
+            },
+        })
     }
 
     /// `text` without the token, for whoever logs what was said.
@@ -188,6 +239,35 @@ mod tests {
         let token = Token::from_env(both).unwrap();
         assert_eq!(header(&token), "Bearer of CONTAINARIUM_JWT_TOKEN");
         assert!(Token::from_env(|_| Some(String::new())).is_none());
+    }
+
+    #[test]
+    fn a_token_says_who_it_is_and_what_it_gives_up() {
+        let of = |claims: &str| {
+            let claims = URL_SAFE_NO_PAD.encode(claims);
+            Token::fixed(&format!("eyJ.{claims}.c2ln")).says()
+        };
+        let says = of(
+            r#"{"sub": "alice", "jti": "01J", "roles": ["user"], "exp": 1, "only": ["agent-"], "max": 5,
+                "read_only": true}"#,
+        );
+        let says = says.unwrap();
+        assert_eq!(says.subject.as_deref(), Some("alice"));
+        assert_eq!(says.jti.as_deref(), Some("01J"));
+        assert_eq!(says.roles, ["user"]);
+        let said = says.restrictions.to_string();
+        assert_eq!(said, "only=agent-*; max=5; read-only");
+        assert_eq!(of("{}"), Some(TokenSays::default()));
+        assert_eq!(of("[1]"), None);
+        assert_eq!(of(r#"{"only": "all"}"#), None);
+    }
+
+    #[test]
+    fn what_is_no_token_says_nothing() {
+        for text in ["", "t", "eyJ.a", "eyJ.!.c", "eyJ.e30"] {
+            assert_eq!(Token::fixed(text).says(), None, "{text:?}");
+        }
+        assert_eq!(Token::in_file("/nowhere/token").says(), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::{io, time::Duration};
 
-use containarium_contract::{Face, OpenTunnel};
+use containarium_contract::OpenTunnel;
 use containarium_tunnel::{End, Goodbye, Tunnel as Socket, accept_of, new_key};
 use reqwest::{
     StatusCode, Upgraded,
@@ -53,11 +53,8 @@ impl Client {
             Projection::of_stream(ask).map_err(|e| CallError::Protocol(e.to_string()))?;
         let key = new_key();
         let mut call = self
-            .http
-            .get(self.server.at(&path))
+            .signed(self.http.get(self.server.at(&path)))?
             .timeout(OPEN)
-            .header(header::AUTHORIZATION, self.token.header()?)
-            .header(Face::HEADER, self.face.as_str())
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")

@@ -17,6 +17,7 @@ use crate::{
     inventory::Login,
     login,
     operations::{Plan, Run, away},
+    principal::Limit,
     ssh_keys::distinct,
     step::{Moment, Step, passing},
     store::{Op, Phase, Reservation, Reserved, Spec, Tx},
@@ -61,6 +62,7 @@ impl Containarium {
         request: CreateContainer,
     ) -> Result<Begun<CreateContainer>, Error> {
         let owner = owner(&asked.who, &request)?;
+        let limits = asked.who.limits();
         let id = Ulid::generate().to_string().to_lowercase();
         let judged = async {
             self.engine_answers()?;
@@ -84,6 +86,7 @@ impl Containarium {
                     spec,
                     now: clock::now(),
                 }),
+                limits,
             })
         };
         self.begin(asked, &request, judged).await
@@ -279,6 +282,7 @@ pub(crate) fn reserved(
     op: &mut Op,
     core: &Containarium,
     wanted: Reservation,
+    limits: &[Limit],
 ) -> Result<(), Error> {
     passing(op.kind(), Step::Reserve, Moment::Before);
     op.begins(Step::Reserve, clock::now_ms());
@@ -286,7 +290,7 @@ pub(crate) fn reserved(
     let cold = wanted.id.clone();
     let standbys = core.waiting(&wanted.spec.image, wanted.spec.docker);
     let installation = &core.inner.engine.installation;
-    match tx.reserve(installation, wanted, core.in_use(), standbys)? {
+    match tx.reserve(installation, wanted, core.in_use(), standbys, limits)? {
         Reserved::Held(record) => {
             if let Work::Create { notes, .. } = &op.work
                 && record.id != cold
@@ -303,6 +307,7 @@ pub(crate) fn reserved(
             Ok(())
         }
         Reserved::NameTaken => Err(Error::NameTaken(username)),
+        Reserved::TooMany { most, there } => Err(Error::TooMany { most, there }),
         Reserved::Exhausted => {
             core.inner.standbys.give_way();
             Err(Error::Exhausted)
@@ -556,8 +561,12 @@ async fn undo(run: &mut Run, record: &Record, error: Error) -> Error {
     error
 }
 
-/// Whose the container shall be.
+/// Whose the container shall be, where it may have that name.
 fn owner(who: &Principal, request: &CreateContainer) -> Result<Subject, Error> {
+    let mut restrictions = who.restrictions.iter();
+    if let Some(only) = restrictions.find(|one| !one.covers(&request.username)) {
+        return Err(Error::NotNamed { only: only.clone() });
+    }
     let admin = who.is(Role::Admin);
     match &request.owner {
         Some(owner) if admin || *owner == who.subject => Ok(owner.clone()),

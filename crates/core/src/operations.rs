@@ -7,24 +7,29 @@ mod run;
 use std::{
     collections::{HashMap, HashSet},
     marker::PhantomData,
+    mem,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use containarium_contract::{Endpoint, OperationId, OperationKind, OperationState, Subject};
+use containarium_contract::{
+    Effect, Endpoint, OperationId, OperationKind, OperationState, Subject,
+};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
+use look::decided;
 pub(crate) use look::sees_all;
 use run::End;
 pub(crate) use run::{Run, away};
 
 use crate::{
-    Asked, Containarium, Error, Principal, Record, StoreError, clock,
+    Asked, Containarium, Decision, Error, Principal, Record, StoreError, clock,
     containarium::operation_id,
     create::reserved,
+    principal::Limit,
     step::{Moment, passing},
-    store::{Op, Reservation, StepRecord},
+    store::{Op, Request, Reservation, StepRecord, Tx},
     work::Work,
 };
 
@@ -139,6 +144,8 @@ pub(crate) struct Plan {
     pub(crate) within: Duration,
     /// What a create holds from the moment it is written down.
     pub(crate) reserve: Option<Reservation>,
+    /// What must not be full, in that moment.
+    pub(crate) limits: Vec<Limit>,
 }
 
 impl Plan {
@@ -151,6 +158,7 @@ impl Plan {
             work,
             within,
             reserve: None,
+            limits: Vec::new(),
         }
     }
 }
@@ -169,9 +177,7 @@ impl Containarium {
             answer: PhantomData,
         };
         let request = asked.request(ask)?;
-        if let Some(request) = request.clone()
-            && let Some(known) = self.inner.store.begun_by(request, clock::now()).await?
-        {
+        if let Some(known) = self.begun_before(&asked.who, request.clone()).await? {
             return Ok(begun(known));
         }
         if self.inner.closing.is_cancelled() {
@@ -181,15 +187,14 @@ impl Containarium {
             Ok(plan) => plan,
             Err(refused) => {
                 // Meanwhile the same request may have been begun, and even have ended.
-                if let Some(request) = request
-                    && let Some(known) = self.inner.store.begun_by(request, clock::now()).await?
-                {
+                if let Some(known) = self.begun_before(&asked.who, request).await? {
                     return Ok(begun(known));
                 }
                 return Err(refused);
             }
         };
         let reserve = plan.reserve.take();
+        let limits = mem::take(&mut plan.limits);
         let mut op = op(&asked, plan);
         let this = self.clone();
         // Once it is written down it has a task, whether its caller still waits or not.
@@ -199,9 +204,11 @@ impl Containarium {
                 if let Some(known) = tx.begun_by(request.as_ref(), clock::now())? {
                     return Ok(Submitted::Known(known));
                 }
-                if let Some(wanted) = reserve
-                    && let Err(error) = reserved(tx, &mut op, &core, wanted)
-                {
+                let held = match reserve {
+                    Some(wanted) => reserved(tx, &mut op, &core, wanted, &limits),
+                    None => within(tx, &limits),
+                };
+                if let Err(error) = held {
                     return Ok(Submitted::Refused(error));
                 }
                 tx.insert(&op, request.as_ref())?;
@@ -230,6 +237,26 @@ impl Containarium {
         .await
     }
 
+    /// The operation that the same request of `who` began. A subject's keys are those of all its tokens:
+    /// one that is restricted does not get what another asked for and it may not see.
+    async fn begun_before(
+        &self,
+        who: &Principal,
+        request: Option<Request>,
+    ) -> Result<Option<OperationId>, Error> {
+        let Some(request) = request else {
+            return Ok(None);
+        };
+        let known = self.inner.store.begun_by(request, clock::now()).await?;
+        if !who.is_restricted_to_names() {
+            return Ok(known);
+        }
+        let Some(id) = known else { return Ok(None) };
+        let op = self.inner.store.operation(id).await?;
+        let seen = op.filter(|op| decided(who, Effect::Read, op) == Decision::Allow);
+        Ok(seen.map(|op| op.id))
+    }
+
     /// Begins a change of our own accord.
     pub(crate) async fn begin_ourselves(&self, cause: &str, plan: Plan) -> Result<(), Error> {
         let actor: Subject = OURSELVES
@@ -239,6 +266,7 @@ impl Containarium {
             who: Principal {
                 subject: actor,
                 roles: Vec::new(),
+                restrictions: Vec::new(),
             },
             key: None,
             cause: cause.to_owned(),
@@ -376,6 +404,14 @@ impl Containarium {
         } else {
             Error::Unended(id)
         }
+    }
+}
+
+/// An error where one of them is full.
+fn within(tx: &Tx<'_>, limits: &[Limit]) -> Result<(), Error> {
+    match tx.full(limits)? {
+        Some((most, there)) => Err(Error::TooMany { most, there }),
+        None => Ok(()),
     }
 }
 

@@ -77,8 +77,9 @@ impl Containarium {
     /// Those that hold their name; or the deleted ones, where those are sought, of each name the last that
     /// `who` may see.
     fn sought(&self, who: &Principal, state: Option<State>) -> Vec<Arc<Record>> {
-        let allowed =
-            |record: &Arc<Record>| decide(who, Effect::Read, &record.owner) == Decision::Allow;
+        let allowed = |record: &Arc<Record>| {
+            decide(who, Effect::Read, &record.owner, &record.username) == Decision::Allow
+        };
         if state != Some(State::Deleted) {
             let mut all = self.inner.store.containers();
             all.retain(allowed);
@@ -124,7 +125,9 @@ impl Containarium {
             .store
             .containers()
             .iter()
-            .filter(|record| decide(who, Effect::Read, &record.owner) == Decision::Allow)
+            .filter(|record| {
+                decide(who, Effect::Read, &record.owner, &record.username) == Decision::Allow
+            })
             .filter_map(|record| Some(metrics(record, usages.get(&record.instance())?)))
             .collect();
         Ok(MetricsAnswer {

@@ -8,7 +8,9 @@ use std::{
 };
 
 use containarium_client::{Client, Token};
-use containarium_contract::{Container, CreateContainer, Created, DeleteContainer, Face};
+use containarium_contract::{
+    Container, CreateContainer, Created, DeleteContainer, Face, Restrictions,
+};
 use containarium_core::{
     Incus, Principal, Role, Settings, StandbyCount, images::Remotes, secret::SecretSource, token,
 };
@@ -205,9 +207,26 @@ impl TestDaemon {
 
     /// The same, good for so long.
     pub fn token_for(&self, subject: &str, roles: &[Role], life: Duration) -> String {
+        self.minted(subject, roles, Vec::new(), life)
+    }
+
+    /// The same, good for an hour and restricted, such as to `only=agent-*; max=5; read-only`.
+    pub fn restricted_token(&self, subject: &str, roles: &[Role], restrictions: &str) -> String {
+        let restrictions = vec![restrictions.parse().unwrap()];
+        self.minted(subject, roles, restrictions, Duration::from_secs(3600))
+    }
+
+    fn minted(
+        &self,
+        subject: &str,
+        roles: &[Role],
+        restrictions: Vec<Restrictions>,
+        life: Duration,
+    ) -> String {
         let who = Principal {
             subject: subject.parse().unwrap(),
             roles: roles.to_vec(),
+            restrictions,
         };
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -221,6 +240,7 @@ impl TestDaemon {
         let who = Principal {
             subject: "admin".parse().unwrap(),
             roles: vec![Role::Admin],
+            restrictions: Vec::new(),
         };
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
