@@ -15,7 +15,7 @@ use containarium_core::{
     Incus, Principal, Role, Settings, StandbyCount, images::Remotes, secret::SecretSource, token,
 };
 use containarium_daemon::{Config, Daemon};
-use secrecy::SecretSlice;
+use secrecy::{ExposeSecret as _, SecretSlice};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -208,6 +208,12 @@ impl TestDaemon {
     /// The same, good for so long.
     pub fn token_for(&self, subject: &str, roles: &[Role], life: Duration) -> String {
         self.minted(subject, roles, Vec::new(), life)
+    }
+
+    /// The variable that gives `containarium token` this daemon's secret, and what is in it.
+    pub fn secret_variable(&self) -> (&'static str, String) {
+        let secret = String::from_utf8(self.secret.expose_secret().to_vec());
+        ("CONTAINARIUM_JWT_SECRET", secret.unwrap())
     }
 
     /// The same, good for an hour and restricted, such as to `only=agent-*; max=5; read-only`.

@@ -102,7 +102,10 @@ fn listed(answer: &Answer, list: &str, field: &str) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_outside_a_token_s_names_is_not_there_on_any_route() {
-    let Installed { daemon, .. } = Installed::new(121).await;
+    let Installed {
+        daemon,
+        there: _there,
+    } = Installed::new(121).await;
     let owner = daemon.token("alice", &[Role::User]);
     for name in ["agent-1", "web"] {
         made(&daemon, &owner, name).await;
@@ -185,7 +188,10 @@ fn names(all: &[&str]) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_other_names_are_not_told() {
-    let Installed { daemon, .. } = Installed::new(122).await;
+    let Installed {
+        daemon,
+        there: _there,
+    } = Installed::new(122).await;
     let owner = daemon.token("alice", &[Role::User]);
     let small = daemon.restricted_token("root", &[Role::Admin], "only=agent-*");
     let mut heard = Listening::begin(&format!("{}/v1/events", daemon.url), &small, None).await;
@@ -204,11 +210,17 @@ async fn events_of_other_names_are_not_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_container_is_not_changed_with_a_token_for_some_names() {
-    let Installed { daemon, .. } = Installed::new(123).await;
+    let Installed {
+        daemon,
+        there: _there,
+    } = Installed::new(123).await;
     let small = daemon.restricted_token("root", &[Role::Admin], "only=agent-*");
     let mut met = 0;
     for spec in specs() {
-        let names_container = spec.request["properties"].get("username").is_some();
+        let names_container = spec
+            .request
+            .get("properties")
+            .is_some_and(|all| all.get("username").is_some());
         let shared = spec.path.starts_with("/v1/images") || spec.path.starts_with("/v1/admin/");
         if names_container || !shared {
             continue;
@@ -257,7 +269,10 @@ async fn a_name_outside_is_not_created_and_the_refusal_says_which_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_another_token_s_request_opens_nothing() {
-    let Installed { daemon, .. } = Installed::new(125).await;
+    let Installed {
+        daemon,
+        there: _there,
+    } = Installed::new(125).await;
     let owner = daemon.token("alice", &[Role::User]);
     let small = daemon.restricted_token("alice", &[Role::User], "only=agent-*");
     let key = [("idempotency-key", "the-same")];
@@ -272,7 +287,10 @@ async fn a_key_of_another_token_s_request_opens_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_token_changes_nothing_on_any_route() {
-    let Installed { daemon, .. } = Installed::new(126).await;
+    let Installed {
+        daemon,
+        there: _there,
+    } = Installed::new(126).await;
     let owner = daemon.token("alice", &[Role::User]);
     made(&daemon, &owner, "web").await;
     let operation = operation_on(&daemon, "web").await;
@@ -338,7 +356,10 @@ async fn of_many_creates_at_once_exactly_as_many_as_may_be_are_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_is_there_is_answered_again_although_no_more_may_be() {
-    let Installed { daemon, .. } = Installed::new(128).await;
+    let Installed {
+        daemon,
+        there: _there,
+    } = Installed::new(128).await;
     let small = daemon.restricted_token("alice", &[Role::User], "max=1");
     let key = [("idempotency-key", "first")];
     let first = create_with(&daemon, &small, "one", &key).await;
@@ -358,7 +379,10 @@ async fn a_create_that_is_there_is_answered_again_although_no_more_may_be() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_brought_back_counts_and_what_is_only_kept_does_not() {
-    let Installed { daemon, .. } = Installed::new(129).await;
+    let Installed {
+        daemon,
+        there: _there,
+    } = Installed::new(129).await;
     let small = daemon.restricted_token("alice", &[Role::User], "max=2");
     for name in ["one", "two"] {
         made(&daemon, &small, name).await;
@@ -381,7 +405,10 @@ async fn what_is_brought_back_counts_and_what_is_only_kept_does_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_only_tightens() {
-    let Installed { daemon, .. } = Installed::new(130).await;
+    let Installed {
+        daemon,
+        there: _there,
+    } = Installed::new(130).await;
     let small = daemon.restricted_token("alice", &[Role::User], "only=agent-*; max=2; read-only");
     let owner = daemon.token("alice", &[Role::User]);
     for name in ["agent-1", "agent-2", "web"] {
@@ -437,7 +464,10 @@ async fn a_header_only_tightens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_that_is_not_understood_refuses_every_request() {
-    let Installed { daemon, .. } = Installed::new(131).await;
+    let Installed {
+        daemon,
+        there: _there,
+    } = Installed::new(131).await;
     let admin = daemon.admin_token();
     for said in ["", "readonly", "only=*", "max=many", "read-only; max"] {
         for path in [
