@@ -246,6 +246,7 @@ fn own_token(server: &str, long: Duration) -> Result<Token, Failure> {
     let who = Principal {
         subject,
         roles: vec![Role::Admin],
+        restrictions: Vec::new(),
     };
     Ok(Token::made_by(move || {
         let now = SystemTime::now()

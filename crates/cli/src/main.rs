@@ -37,6 +37,7 @@ mod place;
 mod progress;
 mod proxy_command;
 mod purge;
+mod restricted;
 mod retention;
 mod simulation;
 mod size;

@@ -10,7 +10,7 @@ mod install;
 mod session;
 
 use clap::{Args, Subcommand};
-use containarium_mcp::{OwnKey, Settings, Tools, serve};
+use containarium_mcp::{Modes, OwnKey, Settings, Tools, serve};
 
 use crate::{
     connect::Connect,
@@ -23,7 +23,10 @@ use crate::{
 /// Without a subcommand it serves. An MCP client on another machine needs nothing but ssh:
 /// claude mcp add containarium -- ssh -T you@server containarium mcp
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Mcp {
+    #[command(flatten)]
+    pub(crate) modes: Modes,
     #[command(subcommand)]
     pub(crate) what: Option<What>,
 }
@@ -37,14 +40,14 @@ pub(crate) enum What {
 impl Mcp {
     pub(crate) async fn run(self, connect: &Connect, output: Format) -> Result<(), Failure> {
         match self.what {
-            None => served(connect).await,
+            None => served(connect, self.modes).await,
             Some(What::Install(install)) => install.run(connect, output),
             Some(What::Doctor(doctor)) => doctor.run(output).await,
         }
     }
 }
 
-async fn served(connect: &Connect) -> Result<(), Failure> {
+async fn served(connect: &Connect, modes: Modes) -> Result<(), Failure> {
     let target = connect.target()?;
     let variable = |name: &str| std::env::var(name).ok();
     let settings = Settings::for_server(target.server, target.token, target.ca_file, variable)
@@ -52,13 +55,16 @@ async fn served(connect: &Connect) -> Result<(), Failure> {
     let client = settings
         .client()
         .map_err(|e| Failure::new(Exit::Usage, e.to_string()))?;
+    let tools = Tools::new(client)
+        .with_modes(modes)
+        .map_err(|e| Failure::new(Exit::Usage, e.to_string()))?;
     if let Some(Err(why)) = settings.own_key().map(OwnKey::read) {
         anstream::eprintln!("warning: {why}");
     }
     let served = serve(
         tokio::io::stdin(),
         tokio::io::stdout(),
-        Tools::new(client).with_own_key(settings.own_key().cloned()),
+        tools.with_own_key(settings.own_key().cloned()),
         settings.debug_log(),
     );
     served

@@ -11,7 +11,12 @@ const PATH: &str = "/mcp";
 /// The same daemon with the tools at `/mcp`, for whoever calls it by one of `hosts`, by an address,
 /// or by this machine's own name.
 pub(crate) fn mounted(daemon: Daemon, mut hosts: Vec<String>) -> Daemon {
-    hosts.extend(rustix::system::uname().nodename().to_str().map(str::to_owned));
+    hosts.extend(
+        rustix::system::uname()
+            .nodename()
+            .to_str()
+            .map(str::to_owned),
+    );
     let names = Names { hosts };
     daemon.beside(PATH, |api, ended| {
         // Each request brings its own token.

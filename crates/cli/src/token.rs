@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use containarium_contract::Subject;
-use containarium_core::{Principal, Role, secret, token};
+use containarium_core::{Principal, Role, secret, token, token::Claims};
 use secrecy::{SecretSlice, SecretString};
 use ulid::Ulid;
 
@@ -18,6 +18,7 @@ use crate::{
     jwt_secret,
     output::Format,
     place::StateDir,
+    restricted::Restricted,
 };
 
 /// Make tokens, and look into them
@@ -50,6 +51,8 @@ pub(crate) struct Generate {
     /// How long it is good, such as 24h, 90m or 30d; at most 366d
     #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) expiry: Duration,
+    #[command(flatten)]
+    pub(crate) restricted: Restricted,
     #[command(flatten)]
     pub(crate) secret: Secret,
 }
@@ -108,6 +111,7 @@ impl Generate {
         let who = Principal {
             subject: self.username,
             roles: self.roles,
+            restrictions: self.restricted.restrictions(),
         };
         let token = token::mint(
             &self.secret.found()?,
@@ -137,15 +141,28 @@ impl Inspect {
         let claims = token::verify(&self.secret.found()?, text.trim(), now)
             .map_err(|why| Failure::new(Exit::Auth, format!("this token is not good: {why}")))?;
         let left = Duration::from_secs(claims.exp.saturating_sub(now));
-        output.print(&claims, |claims| {
-            format!(
-                "{} may act as {} for another {}",
-                claims.sub,
-                claims.roles.join(", "),
-                humantime::format_duration(left)
-            )
-        })
+        output.print(&claims, |claims| sentence(claims, left))
     }
+}
+
+fn sentence(claims: &Claims, left: Duration) -> String {
+    let mut text = format!(
+        "{} may act as {} for another {}",
+        claims.sub,
+        claims.roles.join(", "),
+        humantime::format_duration(left)
+    );
+    let restrictions = claims.restrictions();
+    if !restrictions.only.is_empty() {
+        text += &format!(", only with containers named {}", restrictions.names());
+    }
+    if let Some(max) = restrictions.max {
+        text += &format!(", with at most {max} containers");
+    }
+    if restrictions.read_only {
+        text += ", and changes nothing";
+    }
+    text
 }
 
 fn other(error: impl ToString) -> Failure {
@@ -170,6 +187,49 @@ mod tests {
             panic!()
         };
         assert_eq!(generate.roles, [Role::User, Role::Viewer]);
+    }
+
+    #[test]
+    fn restrictions_are_given_and_told() {
+        let line =
+            "token generate --username alice --roles user --only agent-*,bob --max 5 --read-only";
+        let Command::Token(Token {
+            what: What::Generate(generate),
+        }) = parsed(line)
+        else {
+            panic!()
+        };
+        let only: Vec<String> = generate
+            .restricted
+            .only
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(only, ["agent-*", "bob"]);
+        let restricted = &generate.restricted;
+        assert_eq!((restricted.max, restricted.read_only), (Some(5), true));
+        assert_eq!(
+            restricted.as_options(),
+            " --only 'agent-*,bob' --max 5 --read-only"
+        );
+        let claims: Claims = serde_json::from_value(serde_json::json!({
+            "username": "alice", "sub": "alice", "roles": ["user"], "iss": "", "aud": "", "iat": 0,
+            "nbf": 0, "exp": 0, "jti": "", "only": only, "max": 5, "read_only": true,
+        }))
+        .unwrap();
+        assert_eq!(
+            sentence(&claims, Duration::from_secs(60)),
+            "alice may act as user for another 1m, only with containers named agent-* or bob, with at \
+             most 5 containers, and changes nothing"
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_no_container_s_is_refused() {
+        let error = refused("token generate --username alice --roles user --only Agent");
+        assert!(error.contains("such as `agent-*`"), "{error}");
+        refused("token generate --username alice --roles user --only *");
+        refused("token generate --username alice --roles user --max few");
     }
 
     #[test]

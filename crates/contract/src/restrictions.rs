@@ -237,8 +237,8 @@ mod tests {
     fn what_no_username_could_be_is_no_pattern() {
         let long = format!("{}*", "a".repeat(31));
         for bad in [
-            "", "*", "-", "**", "a**", "a*b", "*a", "A", "ä*", "a b", "a,b", "a;b", "a.b", "1a", "?",
-            "[a-z]", "a\n", &long,
+            "", "*", "-", "**", "a**", "a*b", "*a", "A", "ä*", "a b", "a,b", "a;b", "a.b", "1a",
+            "?", "[a-z]", "a\n", &long,
         ] {
             let why = bad.parse::<UsernamePattern>().unwrap_err().to_string();
             assert!(why.contains("such as `agent-*`"), "{bad:?}: {why}");
@@ -249,7 +249,10 @@ mod tests {
     fn the_example_is_covered() {
         for text in ["alice", "agent-", "a*", &format!("{}*", "a".repeat(30))] {
             let pattern = pattern(text);
-            assert!(pattern.covers(&pattern.example().parse().unwrap()), "{text}");
+            assert!(
+                pattern.covers(&pattern.example().parse().unwrap()),
+                "{text}"
+            );
         }
     }
 
@@ -266,10 +269,29 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_never_ignored() {
         for bad in [
-            "", " ", ";", "max=5;", "only", "only=", "only=a,", "only=*", "only=a; only=b", "max",
-            "max=", "max=-1", "max=x", "max=5; max=9", "max=99999999999", "read-only=true",
-            "read-only=false", "read_only", "readonly", "Only=a", "read-only; read-only",
-            "only=a, max=5", "nosuch",
+            "",
+            " ",
+            ";",
+            "max=5;",
+            "only",
+            "only=",
+            "only=a,",
+            "only=*",
+            "only=a; only=b",
+            "max",
+            "max=",
+            "max=-1",
+            "max=x",
+            "max=5; max=9",
+            "max=99999999999",
+            "read-only=true",
+            "read-only=false",
+            "read_only",
+            "readonly",
+            "Only=a",
+            "read-only; read-only",
+            "only=a, max=5",
+            "nosuch",
         ] {
             assert!(bad.parse::<Restrictions>().is_err(), "{bad:?}");
         }

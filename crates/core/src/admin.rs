@@ -8,13 +8,15 @@ use std::{
 };
 
 use containarium_contract::{
-    AdoptContainers, Adopted, InstanceName, ListUnclaimed, PurgeUnclaimed, State, Subject,
+    AdoptContainers, Adopted, Effect, InstanceName, ListUnclaimed, PurgeUnclaimed, State, Subject,
     Unclaimed, UnclaimedList, UnclaimedPurged, Username,
 };
 use containarium_incus::Instance;
 
 use crate::{
-    Asked, Begun, Containarium, Error, Principal, Record, Role, StoreError, clock,
+    Asked, Begun, Containarium, Decision, Error, Principal, Record, Role, StoreError,
+    access::{decide_admin, refusal_shared},
+    clock,
     engine::{self, Tags, tags},
     operations::{Plan, Run},
     step::Step,
@@ -34,7 +36,7 @@ impl Containarium {
         who: &Principal,
         _: ListUnclaimed,
     ) -> Result<UnclaimedList, Error> {
-        admin(who)?;
+        admin(who, Effect::Read)?;
         let found = self.find_unclaimed().await?;
         let held = Held::of(self.inner.store.all_containers());
         let described = |one: &Found| one.described(held.judge(one).err());
@@ -58,7 +60,7 @@ impl Containarium {
         asked: Asked,
         request: AdoptContainers,
     ) -> Result<Begun<AdoptContainers>, Error> {
-        admin(&asked.who)?;
+        admin(&asked.who, Effect::Write)?;
         let judged = async {
             let AdoptContainers { instances, all } = request.clone();
             if instances.is_empty() != all {
@@ -93,7 +95,7 @@ impl Containarium {
         asked: Asked,
         request: PurgeUnclaimed,
     ) -> Result<Begun<PurgeUnclaimed>, Error> {
-        admin(&asked.who)?;
+        admin(&asked.who, Effect::Destroy)?;
         let judged = async {
             let instance = request.instance.clone();
             let found = self.find_unclaimed().await?;
@@ -236,6 +238,7 @@ fn plan(target: String, work: Work) -> Plan {
         work,
         within: WITHIN,
         reserve: None,
+        limits: Vec::new(),
     }
 }
 
@@ -348,10 +351,10 @@ fn record_of(instance: &Instance) -> Result<Record, String> {
 }
 
 /// Store and engine are the admins' alone to bring together.
-pub(crate) fn admin(who: &Principal) -> Result<(), Error> {
-    if who.is(Role::Admin) {
-        Ok(())
-    } else {
-        Err(Error::Forbidden)
+pub(crate) fn admin(who: &Principal, effect: Effect) -> Result<(), Error> {
+    match decide_admin(who, effect) {
+        Decision::Allow => Ok(()),
+        Decision::Forbid | Decision::Hide if !who.is(Role::Admin) => Err(Error::Forbidden),
+        Decision::Forbid | Decision::Hide => Err(refusal_shared(who, effect)),
     }
 }

@@ -206,9 +206,9 @@ impl Containarium {
     ) -> Result<Arc<Record>, Error> {
         let record = self.inner.store.container(username);
         let record = record.ok_or_else(|| Error::NoContainer(username.clone()))?;
-        match access::decide(who, effect, &record.owner) {
+        match access::decide(who, effect, &record.owner, username) {
             Decision::Allow => Ok(record),
-            Decision::Forbid => Err(Error::Forbidden),
+            Decision::Forbid => Err(access::refusal(who, effect)),
             Decision::Hide => Err(Error::NoContainer(username.clone())),
         }
     }

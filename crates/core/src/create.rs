@@ -19,6 +19,7 @@ use crate::{
     inventory::Login,
     login,
     operations::{Plan, Run, away, sees_all},
+    principal::Limit,
     ssh_keys::distinct,
     step::{Moment, Step, passing},
     store::{Op, Phase, Reservation, Reserved, Spec, Tx},
@@ -70,6 +71,7 @@ impl Containarium {
         };
         let twin = asked.twin(&ask, &owner)?;
         let digest = twin.digest.clone();
+        let limits = asked.who.limits();
         let id = Ulid::generate().to_string().to_lowercase();
         let judged = async {
             self.engine_answers()?;
@@ -94,6 +96,7 @@ impl Containarium {
                     spec,
                     now: clock::now(),
                 }),
+                limits,
             })
         };
         self.begin_or_join(asked, &ask, Some(twin), judged).await
@@ -299,6 +302,7 @@ pub(crate) fn reserved(
     who: &Principal,
     twin: Option<&Twin>,
     wanted: Reservation,
+    limits: &[Limit],
 ) -> Result<Held, Error> {
     passing(op.kind(), Step::Reserve, Moment::Before);
     op.begins(Step::Reserve, clock::now_ms());
@@ -306,7 +310,7 @@ pub(crate) fn reserved(
     let cold = wanted.id.clone();
     let standbys = core.waiting(&wanted.spec.image, wanted.spec.docker);
     let installation = &core.inner.engine.installation;
-    match tx.reserve(installation, wanted, core.in_use(), standbys)? {
+    match tx.reserve(installation, wanted, core.in_use(), standbys, limits)? {
         Reserved::Held(record) => {
             if let Work::Create { notes, asked, .. } = &op.work
                 && record.id != cold
@@ -337,6 +341,7 @@ pub(crate) fn reserved(
                 None => Error::NameTaken(username),
             })
         }
+        Reserved::TooMany { most, there } => Err(Error::TooMany { most, there }),
         Reserved::Exhausted => {
             core.inner.standbys.give_way();
             // Where some are only kept, one of them goes.
@@ -594,8 +599,12 @@ async fn undo(run: &mut Run, record: &Record, error: Error) -> Error {
     error
 }
 
-/// Whose the container shall be.
+/// Whose the container shall be, where it may have that name.
 fn owner(who: &Principal, request: &CreateContainer) -> Result<Subject, Error> {
+    let mut restrictions = who.restrictions.iter();
+    if let Some(only) = restrictions.find(|one| !one.covers(&request.username)) {
+        return Err(Error::NotNamed { only: only.clone() });
+    }
     let admin = who.is(Role::Admin);
     match &request.owner {
         Some(owner) if admin || *owner == who.subject => Ok(owner.clone()),

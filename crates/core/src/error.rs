@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use containarium_contract::{
-    ByteSize, ContainerId, Fingerprint, ImageRef, OperationId, OperationState, Port, Username,
+    ByteSize, ContainerId, Fingerprint, ImageRef, OperationId, OperationState, Port, Restrictions,
+    Username,
 };
 
 use crate::{fault::Fault, images::ImageError, step::Step, store::StoreError};
@@ -17,6 +18,26 @@ pub enum Error {
     /// The caller's roles do not allow it.
     #[error("the roles of this token do not allow it")]
     Forbidden,
+    /// The token, or the request, gave up changing things.
+    #[error("this token may only look: it is read-only")]
+    ReadOnly,
+    /// The name is none of those that the token, or the request, is restricted to.
+    #[error("this token may only create containers named {}", .only.names())]
+    NotNamed {
+        /// The restriction that does not cover it.
+        only: Restrictions,
+    },
+    /// What is no container, for a token that is restricted to some.
+    #[error("this token is restricted to containers named {0}")]
+    OtherThanNames(String),
+    /// There are as many containers as the token may have.
+    #[error("this token may have at most {most} containers, and there are {there}")]
+    TooMany {
+        /// How many it may have.
+        most: u32,
+        /// How many there are.
+        there: u64,
+    },
     /// Only admins say whose a container shall be.
     #[error("only an admin may create a container for another owner")]
     ForeignOwner,

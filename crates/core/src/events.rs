@@ -3,7 +3,8 @@
 use containarium_contract::{Effect, Event, ListenEvents, Target};
 
 use crate::{
-    Containarium, Decision, Error, Principal, access::decide, operations::sees_all, store::Occurred,
+    Containarium, Decision, Error, Principal, access::decide_about, operations::sees_all,
+    store::Occurred,
 };
 
 /// An event with its number.
@@ -92,7 +93,10 @@ impl Telling {
             return None;
         }
         let may = match &occurred.owner {
-            Some(owner) => decide(&self.who, Effect::Read, owner) == Decision::Allow,
+            Some(owner) => {
+                let told = decide_about(&self.who, Effect::Read, owner, &occurred.target, true);
+                told == Decision::Allow
+            }
             None => sees_all(&self.who),
         };
         may.then_some(Told {

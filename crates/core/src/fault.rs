@@ -67,6 +67,10 @@ fn sentence(error: &Error) -> String {
         }
         Error::NoContainer(_)
         | Error::Forbidden
+        | Error::ReadOnly
+        | Error::NotNamed { .. }
+        | Error::OtherThanNames(_)
+        | Error::TooMany { .. }
         | Error::ForeignOwner
         | Error::LastKey { .. }
         | Error::TooManyKeys { .. }
@@ -188,7 +192,17 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
         Error::Store(StoreError::KeyReused(_)) => (Reason::InvalidValue, None),
         Error::Store(StoreError::Full) => (Reason::InsufficientStorage, None),
         Error::NoContainer(_) => (Reason::NotFound, Some(Hint::List)),
-        Error::Forbidden | Error::ForeignOwner => (Reason::Forbidden, Some(Hint::MintToken)),
+        Error::Forbidden | Error::ForeignOwner | Error::ReadOnly | Error::OtherThanNames(_) => {
+            (Reason::Forbidden, Some(Hint::MintToken))
+        }
+        Error::NotNamed { only } => {
+            let example = only.only.first().map(|pattern| Hint::Write {
+                field: "username".into(),
+                example: pattern.example(),
+            });
+            (Reason::Forbidden, example)
+        }
+        Error::TooMany { .. } => (Reason::QuotaExceeded, Some(Hint::List)),
         Error::NameTaken(username) => (Reason::AlreadyExists, Some(Hint::Get(username.clone()))),
         Error::BeingMade { operation, .. } => (
             Reason::AlreadyExists,

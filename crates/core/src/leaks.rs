@@ -5,7 +5,7 @@ mod processes;
 
 use std::{collections::HashSet, path::Path, time::Duration};
 
-use containarium_contract::{EngineHealth, Leak, LeakList, ListLeaks, State};
+use containarium_contract::{Effect, EngineHealth, Leak, LeakList, ListLeaks, State};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -24,7 +24,7 @@ const OUTLIVE: Duration = Duration::from_secs(1);
 impl Containarium {
     /// Everything that was left behind.
     pub async fn leaks(&self, who: &Principal, _: ListLeaks) -> Result<LeakList, Error> {
-        admin(who)?;
+        admin(who, Effect::Read)?;
         let mut leaks = self.leaks_of_store().await?;
         let found = async {
             let mut found = self.leaks_of_engine().await?;

@@ -48,7 +48,7 @@ mod work;
 
 pub use containarium_incus::{Certificates, Client as Incus, chain};
 
-pub use access::{Decision, decide, decide_shared, may_ever};
+pub use access::{Decision, decide, decide_shared, may_ever, refusal};
 pub use asked::Asked;
 pub use containarium::{Containarium, RETENTION, Settings};
 pub use error::Error;

@@ -7,26 +7,31 @@ mod run;
 use std::{
     collections::{HashMap, HashSet},
     marker::PhantomData,
+    mem,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use containarium_contract::{Endpoint, OperationId, OperationKind, OperationState, Subject};
+use containarium_contract::{
+    Effect, Endpoint, OperationId, OperationKind, OperationState, Subject,
+};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
+use look::decided;
 pub(crate) use look::sees_all;
 use run::End;
 pub(crate) use run::{Run, away};
 
 use crate::{
-    Asked, Containarium, Error, Principal, Record, StoreError,
+    Asked, Containarium, Decision, Error, Principal, Record, StoreError,
     asked::Twin,
     clock,
     containarium::operation_id,
     create::{Held, reserved},
+    principal::Limit,
     step::{Moment, passing},
-    store::{Op, Request, Reservation, StepRecord},
+    store::{Op, Request, Reservation, StepRecord, Tx},
     work::Work,
 };
 
@@ -150,6 +155,8 @@ pub(crate) struct Plan {
     pub(crate) within: Duration,
     /// What a create holds from the moment it is written down.
     pub(crate) reserve: Option<Reservation>,
+    /// What must not be full, in that moment.
+    pub(crate) limits: Vec<Limit>,
 }
 
 impl Plan {
@@ -162,6 +169,7 @@ impl Plan {
             work,
             within,
             reserve: None,
+            limits: Vec::new(),
         }
     }
 }
@@ -192,7 +200,8 @@ impl Containarium {
         };
         let request = asked.request(ask)?;
         // Before it is judged: the first was, and whether the engine answers by now is its affair.
-        if let Some(known) = self.begun_before(request.as_ref(), twin.as_ref()).await? {
+        let known = self.begun_before(&asked.who, request.as_ref(), twin.as_ref());
+        if let Some(known) = known.await? {
             return Ok(begun(known));
         }
         if self.inner.closing.is_cancelled() {
@@ -202,11 +211,12 @@ impl Containarium {
             Ok(plan) => plan,
             Err(refused) => {
                 // Meanwhile the same request may have been begun, and even have ended.
-                let known = self.begun_before(request.as_ref(), twin.as_ref()).await?;
-                return known.map(begun).ok_or(refused);
+                let known = self.begun_before(&asked.who, request.as_ref(), twin.as_ref());
+                return known.await?.map(begun).ok_or(refused);
             }
         };
         let reserve = plan.reserve.take();
+        let limits = mem::take(&mut plan.limits);
         let mut op = op(&asked, plan);
         let this = self.clone();
         // Once it is written down it has a task, whether its caller still waits or not.
@@ -216,15 +226,20 @@ impl Containarium {
                 if let Some(known) = tx.begun_by(request.as_ref(), clock::now())? {
                     return Ok(Submitted::Known(known));
                 }
-                if let Some(wanted) = reserve {
-                    match reserved(tx, &mut op, &core, &asked.who, twin.as_ref(), wanted) {
-                        Ok(Held::New) => {}
-                        Ok(Held::ByTwin(id)) => {
-                            let id = tx.join(request.as_ref(), id, clock::now())?;
-                            return Ok(Submitted::Known(id));
-                        }
-                        Err(error) => return Ok(Submitted::Refused(error)),
+                let held = match reserve {
+                    Some(wanted) => {
+                        let twin = twin.as_ref();
+                        reserved(tx, &mut op, &core, &asked.who, twin, wanted, &limits)
                     }
+                    None => within(tx, &limits).map(|()| Held::New),
+                };
+                match held {
+                    Ok(Held::New) => {}
+                    Ok(Held::ByTwin(id)) => {
+                        let id = tx.join(request.as_ref(), id, clock::now())?;
+                        return Ok(Submitted::Known(id));
+                    }
+                    Err(error) => return Ok(Submitted::Refused(error)),
                 }
                 tx.insert(&op, request.as_ref())?;
                 Ok(Submitted::New(Box::new(op)))
@@ -246,26 +261,46 @@ impl Containarium {
         .await
     }
 
-    /// What the same request began: the operation that its key names, or the create that is under way.
+    /// What the same request of `who` began: the operation that its key names, or the create that is
+    /// under way. A subject's keys are those of all its tokens: one that is restricted does not get what
+    /// another asked for and it may not see.
     async fn begun_before(
         &self,
+        who: &Principal,
         request: Option<&Request>,
         twin: Option<&Twin>,
-    ) -> Result<Option<OperationId>, StoreError> {
+    ) -> Result<Option<OperationId>, Error> {
         let (store, now) = (&self.inner.store, clock::now());
         if let Some(request) = request.cloned()
             && let Some(known) = store.begun_by(request, now).await?
         {
-            return Ok(Some(known));
+            return self.if_seen(who, known).await;
         }
         let Some(known) = twin.and_then(|twin| self.inner.operations.twin(twin)) else {
+            return Ok(None);
+        };
+        let Some(known) = self.if_seen(who, known).await? else {
             return Ok(None);
         };
         let Some(request) = request.cloned() else {
             return Ok(Some(known));
         };
         let joined = store.write(move |tx| tx.join(Some(&request), known, now));
-        joined.await.map(Some)
+        Ok(joined.await.map(Some)?)
+    }
+
+    /// The operation, where `who` may see it.
+    async fn if_seen(
+        &self,
+        who: &Principal,
+        id: OperationId,
+    ) -> Result<Option<OperationId>, Error> {
+        if !who.is_restricted_to_names() {
+            return Ok(Some(id));
+        }
+        let op = self.inner.store.operation(id).await?;
+        let seen = op.filter(|op| decided(who, Effect::Read, op) == Decision::Allow);
+        Ok(seen.map(|op| op.id))
     }
 
     /// Begins a change of our own accord.
@@ -277,6 +312,7 @@ impl Containarium {
             who: Principal {
                 subject: actor,
                 roles: Vec::new(),
+                restrictions: Vec::new(),
             },
             key: None,
             cause: cause.to_owned(),
@@ -414,6 +450,14 @@ impl Containarium {
         } else {
             Error::Unended(id)
         }
+    }
+}
+
+/// An error where one of them is full.
+fn within(tx: &Tx<'_>, limits: &[Limit]) -> Result<(), Error> {
+    match tx.full(limits)? {
+        Some((most, there)) => Err(Error::TooMany { most, there }),
+        None => Ok(()),
     }
 }
 

@@ -82,8 +82,9 @@ impl Containarium {
     /// Those that hold their name, in its order; or the deleted ones, where those are sought: of a name in
     /// the order of their ids, which do not change, so that pages neither lose nor repeat one.
     fn sought(&self, who: &Principal, state: Option<State>) -> Vec<Arc<Record>> {
-        let allowed =
-            |record: &Arc<Record>| decide(who, Effect::Read, &record.owner) == Decision::Allow;
+        let allowed = |record: &Arc<Record>| {
+            decide(who, Effect::Read, &record.owner, &record.username) == Decision::Allow
+        };
         if state != Some(State::Deleted) {
             let mut all = self.inner.store.containers();
             all.retain(allowed);
@@ -122,7 +123,9 @@ impl Containarium {
             .store
             .containers()
             .iter()
-            .filter(|record| decide(who, Effect::Read, &record.owner) == Decision::Allow)
+            .filter(|record| {
+                decide(who, Effect::Read, &record.owner, &record.username) == Decision::Allow
+            })
             .filter_map(|record| Some(metrics(record, usages.get(&record.instance())?)))
             .collect();
         Ok(MetricsAnswer {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use containarium_contract::Subject;
+use containarium_contract::{Restrictions, Subject, UsernamePattern};
 use secrecy::{ExposeSecret, SecretSlice};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use ulid::Ulid;
 
 use crate::{Principal, Role};
@@ -45,6 +45,37 @@ pub struct Claims {
     pub exp: u64,
     /// Its own id.
     pub jti: String,
+    /// The names it is restricted to; absent where it is not.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "some_names"
+    )]
+    pub only: Vec<UsernamePattern>,
+    /// The most containers it may have; absent where there is no limit.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "a_number"
+    )]
+    pub max: Option<u32>,
+    /// Whether it changes nothing; absent where it may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+}
+
+/// Names of no container would be read as those of all.
+fn some_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<UsernamePattern>, D::Error> {
+    let names = Vec::deserialize(from)?;
+    if names.is_empty() {
+        return Err(D::Error::custom("`only` names nothing"));
+    }
+    Ok(names)
+}
+
+/// A `null` would be read as no limit.
+fn a_number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    u32::deserialize(from).map(Some)
 }
 
 /// Why a token is not good. For the log; callers are told only that it is not.
@@ -79,6 +110,12 @@ pub enum CannotMint {
     /// Without a role it could do nothing.
     #[error("a token needs at least one role: admin, user or viewer")]
     NoRole,
+    /// A token carries one set of restrictions, and these would be several.
+    #[error("a token carries one set of restrictions")]
+    Restrictions,
+    /// So many names that it would not be read.
+    #[error("the token would be longer than 4096 characters; name fewer containers in `only`")]
+    TooLong,
     /// The secret is empty.
     #[error("the secret is empty")]
     EmptySecret,
@@ -101,6 +138,11 @@ pub fn mint(
     if life.as_secs() == 0 || life > LONGEST_LIFE {
         return Err(CannotMint::Life);
     }
+    let restrictions = match &who.restrictions[..] {
+        [] => Restrictions::default(),
+        [one] => one.clone(),
+        _ => return Err(CannotMint::Restrictions),
+    };
     let mut claims = Claims {
         username: who.subject.to_string(),
         sub: who.subject.to_string(),
@@ -111,6 +153,9 @@ pub fn mint(
         nbf: now,
         exp: now.saturating_add(life.as_secs()),
         jti: id.to_string(),
+        only: restrictions.only,
+        max: restrictions.max,
+        read_only: restrictions.read_only,
     };
     // `cut -d. -f2 | base64 -d` is how people look into a token; base64 wants whole groups.
     let mut json = to_json(&claims);
@@ -124,7 +169,11 @@ pub fn mint(
         URL_SAFE_NO_PAD.encode(json)
     );
     let signature = hmac::sign(&key(secret), signed.as_bytes());
-    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
+    if token.len() > LONGEST_TOKEN {
+        return Err(CannotMint::TooLong);
+    }
+    Ok(token)
 }
 
 /// Reads a token at `now` (Unix seconds).
@@ -170,7 +219,24 @@ impl Claims {
             .iter()
             .filter_map(|role| role.parse().ok())
             .collect();
-        Ok(Principal { subject, roles })
+        let restrictions = self.restrictions();
+        Ok(Principal {
+            subject,
+            roles,
+            restrictions: Some(restrictions)
+                .filter(|one| !one.is_none())
+                .into_iter()
+                .collect(),
+        })
+    }
+
+    /// What it gives up of what its roles allow.
+    pub fn restrictions(&self) -> Restrictions {
+        Restrictions {
+            only: self.only.clone(),
+            max: self.max,
+            read_only: self.read_only,
+        }
     }
 }
 
@@ -198,6 +264,7 @@ mod tests {
         Principal {
             subject: "alice".parse().unwrap(),
             roles: vec![Role::Admin],
+            restrictions: Vec::new(),
         }
     }
 
@@ -235,6 +302,60 @@ mod tests {
     fn a_token_is_read_back() {
         let claims = verify(&secret("s"), &token(), NOW).unwrap();
         assert_eq!(claims.principal().unwrap(), alice());
+    }
+
+    #[test]
+    fn restrictions_are_read_back() {
+        for said in [
+            "only=agent-*,bob; max=5; read-only",
+            "max=0",
+            "read-only",
+            "only=bob",
+        ] {
+            let who = Principal {
+                restrictions: vec![said.parse().unwrap()],
+                ..alice()
+            };
+            let hour = Duration::from_secs(3600);
+            let token = mint(&secret("s"), &who, NOW, hour, Ulid::nil()).unwrap();
+            let claims = verify(&secret("s"), &token, NOW).unwrap();
+            assert_eq!(claims.restrictions().to_string(), said);
+            assert_eq!(claims.principal().unwrap(), who);
+        }
+    }
+
+    #[test]
+    fn a_token_without_restrictions_says_nothing_of_them() {
+        let said = serde_json::to_value(verify(&secret("s"), &token(), NOW).unwrap()).unwrap();
+        let claims: Vec<&String> = said.as_object().unwrap().keys().collect();
+        let before = [
+            "aud", "exp", "iat", "iss", "jti", "nbf", "roles", "sub", "username",
+        ];
+        let mut sorted = claims.clone();
+        sorted.sort();
+        assert_eq!(sorted, before);
+    }
+
+    #[test]
+    fn what_would_not_be_read_is_not_made() {
+        let with = |restrictions| Principal {
+            restrictions,
+            ..alice()
+        };
+        let mint = |who: &Principal| {
+            let hour = Duration::from_secs(3600);
+            mint(&secret("s"), who, NOW, hour, Ulid::nil()).map(|_| ())
+        };
+        let one: Restrictions = "max=1".parse().unwrap();
+        assert_eq!(mint(&with(vec![one.clone()])), Ok(()));
+        let two = with(vec![one.clone(), one]);
+        assert_eq!(mint(&two), Err(CannotMint::Restrictions));
+        let name = |n| format!("a-name-of-some-length-{n}").parse().unwrap();
+        let many = Restrictions {
+            only: (0..200).map(name).collect(),
+            ..Restrictions::default()
+        };
+        assert_eq!(mint(&with(vec![many])), Err(CannotMint::TooLong));
     }
 
     #[test]
@@ -303,6 +424,17 @@ mod tests {
             with("iat", (NOW + 3600).into()),
             with("extra", 1.into()),
             with("roles", "admin".into()),
+            with("only", "agent-*".into()),
+            with("only", serde_json::json!([])),
+            with("only", serde_json::json!(["*"])),
+            with("only", serde_json::json!(["Agent"])),
+            with("only", serde_json::Value::Null),
+            with("max", "5".into()),
+            with("max", (-1).into()),
+            with("max", serde_json::Value::Null),
+            with("read_only", "yes".into()),
+            with("read_only", serde_json::Value::Null),
+            with("readOnly", true.into()),
         ] {
             assert!(verify(&secret("s"), &bad, NOW).is_err(), "{bad:.80}");
         }

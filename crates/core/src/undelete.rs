@@ -38,7 +38,8 @@ impl Containarium {
         let judged = async {
             let record = self.kept(&who, &request)?;
             if let Some(now) = self.inner.store.container(&request.username) {
-                let seen = decide(&who, Effect::Read, &now.owner) == Decision::Allow;
+                let seen = decide(&who, Effect::Read, &now.owner, &now.username);
+                let seen = seen == Decision::Allow;
                 // Somebody else's is taken, too, but no way out of that is this caller's.
                 return Err(if seen {
                     Error::NameTakenAgain(request.username.clone())
@@ -48,7 +49,10 @@ impl Containarium {
             }
             self.engine_answers()?;
             let start = record.running;
-            Ok(Plan::about(&record, Work::Undelete { start }, WITHIN))
+            Ok(Plan {
+                limits: who.limits(),
+                ..Plan::about(&record, Work::Undelete { start }, WITHIN)
+            })
         };
         self.begin(asked, &request, judged).await
     }
@@ -60,7 +64,7 @@ impl Containarium {
         let mut theirs = all.into_iter().filter(|record| {
             record.phase == Phase::Deleted
                 && record.username == *username
-                && decide(who, Effect::Write, &record.owner) == Decision::Allow
+                && decide(who, Effect::Write, &record.owner, username) == Decision::Allow
         });
         if let Some(id) = id {
             let named = theirs.find(|record| record.id == id.as_str());

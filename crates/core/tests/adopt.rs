@@ -45,6 +45,7 @@ fn admin() -> Principal {
     Principal {
         subject: "root".parse().unwrap(),
         roles: vec![Role::Admin],
+        restrictions: Vec::new(),
     }
 }
 

@@ -75,6 +75,7 @@ fn who(subject: &str, role: Role) -> Principal {
     Principal {
         subject: subject.parse().unwrap(),
         roles: vec![role],
+        restrictions: Vec::new(),
     }
 }
 

@@ -18,6 +18,7 @@ fn admin() -> Principal {
     Principal {
         subject: "root".parse().unwrap(),
         roles: vec![Role::Admin],
+        restrictions: Vec::new(),
     }
 }
 
@@ -326,6 +327,7 @@ async fn of_a_name_that_two_had_each_sees_ones_own() {
     let user = |name: &str| Principal {
         subject: name.parse().unwrap(),
         roles: vec![Role::User],
+        restrictions: Vec::new(),
     };
     for name in ["bob", "carol"] {
         let ask: CreateContainer = serde_json::from_value(json!({"username": "dev"})).unwrap();

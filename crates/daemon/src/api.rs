@@ -14,7 +14,7 @@ use containarium_contract::{
     Endpoint, GetOperation, Problem, Reason, Spec, Stream, accept, quotable, read_text,
 };
 use containarium_core::{
-    Asked, Begun, Containarium, Error, Fault, Principal, Telling, Tunnel, chain, may_ever,
+    Asked, Begun, Containarium, Error, Fault, Principal, Telling, Tunnel, chain, may_ever, refusal,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -229,7 +229,8 @@ async fn read<T: DeserializeOwned>(
     request: Request,
 ) -> Result<T, Response<Body>> {
     if !may_ever(&caller.principal, spec.effect) {
-        return Err(failure(spec, caller, &Error::Forbidden));
+        let refused = refusal(&caller.principal, spec.effect);
+        return Err(failure(spec, caller, &refused));
     }
     let path = path.map_err(|_| answer(&malformed("the path is not UTF-8")))?;
     bind(spec, &path, query, request)

@@ -1,4 +1,5 @@
-//! Who asks, and that every answer carries an id that finds it in the log.
+//! Who asks, what the request gives up of that, and that every answer carries an id that finds it in the
+//! log.
 
 use std::{
     sync::Arc,
@@ -8,11 +9,11 @@ use std::{
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     middleware::Next,
     response::Response,
 };
-use containarium_contract::{Face, Problem};
+use containarium_contract::{Face, NotRestrictions, Problem, Reason, Restrictions, quotable};
 use containarium_core::{Principal, token};
 use secrecy::SecretSlice;
 use ulid::Ulid;
@@ -66,7 +67,11 @@ pub(crate) async fn authenticate(
         .get::<RequestId>()
         .map_or(String::new(), |id| id.0.clone());
     match principal(&secret, &request) {
-        Ok((principal, expiry)) => {
+        Ok((mut principal, expiry)) => {
+            match restrictions(request.headers()) {
+                Ok(further) => principal.restrictions.extend(further),
+                Err(problem) => return answer(&problem),
+            }
             let face = request
                 .headers()
                 .get(Face::HEADER)
@@ -85,6 +90,23 @@ pub(crate) async fn authenticate(
             answer(&Problem::invalid_token())
         }
     }
+}
+
+/// What the request itself is not to do, beyond its token: each header says some of it.
+fn restrictions(headers: &HeaderMap) -> Result<Vec<Restrictions>, Problem> {
+    let name = Restrictions::HEADER;
+    let bad = |why: String| {
+        let sentence = format!("the header `{name}` is not understood: {why}");
+        Problem::new(Reason::Malformed, quotable(&sentence))
+    };
+    let given = headers.get_all(name).into_iter();
+    given
+        .map(|value| {
+            let text = value.to_str().map_err(|_| bad("it is not text".into()))?;
+            text.parse()
+                .map_err(|why: NotRestrictions| bad(why.to_string()))
+        })
+        .collect()
 }
 
 /// Who asks, and until when they may.
@@ -109,4 +131,46 @@ fn principal(secret: &Secret, request: &Request) -> Result<(Principal, u64), Str
     let claims = token::verify(&secret.0, token.trim(), now).map_err(|why| why.to_string())?;
     let principal = claims.principal().map_err(|why| why.to_string())?;
     Ok((principal, claims.exp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(given: &[&[u8]]) -> Result<Vec<String>, Problem> {
+        let mut headers = HeaderMap::new();
+        for text in given {
+            let value = HeaderValue::from_bytes(text).unwrap();
+            headers.append(Restrictions::HEADER, value);
+        }
+        let read = restrictions(&headers)?;
+        Ok(read.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn every_header_restricts() {
+        assert_eq!(read(&[]), Ok(vec![]));
+        let both = read(&[b"max=5; only=agent-", b"read-only"]);
+        let said = ["only=agent-*; max=5", "read-only"].map(str::to_owned);
+        assert_eq!(both, Ok(said.to_vec()));
+    }
+
+    #[test]
+    fn a_header_that_is_not_understood_refuses_the_request() {
+        for bad in [
+            &b""[..],
+            b"readonly",
+            b"only=*",
+            b"max=many",
+            b"max=5;",
+            b"\xff",
+        ] {
+            for given in [&[bad][..], &[b"read-only", bad]] {
+                let refused = read(given).unwrap_err();
+                assert_eq!(refused.reason, Some(Reason::Malformed), "{refused:?}");
+                let named = "the header `containarium-restrict` is not understood: ";
+                assert!(refused.error.starts_with(named), "{refused:?}");
+            }
+        }
+    }
 }

@@ -46,7 +46,11 @@ pub fn openapi(specs: &[Spec]) -> Value {
         "security": [{ "token": [] }],
         "paths": paths,
         "components": {
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            "securitySchemes": { "token": {
+                "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                "description": "With a header `containarium-restrict`, such as `only=agent-*,bob; max=5; \
+                    read-only`, a request gives up some of what its token may.",
+            } },
             "responses": { "Problem": {
                 "description": "What is so, and what to do next. The reasons are a closed set.",
                 "content": { "application/json": { "schema": problem } },

@@ -8,12 +8,14 @@ use std::{
 };
 
 use containarium_client::{Client, Token};
-use containarium_contract::{Container, CreateContainer, Created, DeleteContainer, Face};
+use containarium_contract::{
+    Container, CreateContainer, Created, DeleteContainer, Face, Restrictions,
+};
 use containarium_core::{
     Incus, Principal, Role, Settings, StandbyCount, images::Remotes, secret::SecretSource, token,
 };
 use containarium_daemon::{Config, Daemon};
-use secrecy::SecretSlice;
+use secrecy::{ExposeSecret as _, SecretSlice};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -211,9 +213,32 @@ impl TestDaemon {
 
     /// The same, good for so long.
     pub fn token_for(&self, subject: &str, roles: &[Role], life: Duration) -> String {
+        self.minted(subject, roles, Vec::new(), life)
+    }
+
+    /// The variable that gives `containarium token` this daemon's secret, and what is in it.
+    pub fn secret_variable(&self) -> (&'static str, String) {
+        let secret = String::from_utf8(self.secret.expose_secret().to_vec());
+        ("CONTAINARIUM_JWT_SECRET", secret.unwrap())
+    }
+
+    /// The same, good for an hour and restricted, such as to `only=agent-*; max=5; read-only`.
+    pub fn restricted_token(&self, subject: &str, roles: &[Role], restrictions: &str) -> String {
+        let restrictions = vec![restrictions.parse().unwrap()];
+        self.minted(subject, roles, restrictions, Duration::from_secs(3600))
+    }
+
+    fn minted(
+        &self,
+        subject: &str,
+        roles: &[Role],
+        restrictions: Vec<Restrictions>,
+        life: Duration,
+    ) -> String {
         let who = Principal {
             subject: subject.parse().unwrap(),
             roles: roles.to_vec(),
+            restrictions,
         };
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -227,6 +252,7 @@ impl TestDaemon {
         let who = Principal {
             subject: "admin".parse().unwrap(),
             roles: vec![Role::Admin],
+            restrictions: Vec::new(),
         };
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -39,6 +39,7 @@ fn admin() -> Principal {
     Principal {
         subject: "root".parse().unwrap(),
         roles: vec![Role::Admin],
+        restrictions: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use containarium_contract::Restrictions;
 use serde::{Deserialize, Serialize};
 
 /// The part that is shown.
@@ -17,6 +18,9 @@ pub(crate) struct Claims {
     pub(crate) roles: Vec<String>,
     /// Until when it is good, Unix seconds.
     pub(crate) exp: u64,
+    /// What it gives up of what they allow.
+    #[serde(flatten)]
+    pub(crate) restrictions: Restrictions,
 }
 
 impl Claims {
@@ -60,7 +64,17 @@ impl Claims {
         } else {
             "nothing"
         };
-        format!("{} ({}) may {may}", self.sub, self.roles.join(", "))
+        let mut may = format!("{} ({}) may {may}", self.sub, self.roles.join(", "));
+        if !self.restrictions.only.is_empty() {
+            may += &format!(", only of containers named {}", self.restrictions.names());
+        }
+        if let Some(max) = self.restrictions.max {
+            may += &format!(", with at most {max} containers");
+        }
+        if self.restrictions.read_only {
+            may += ", and change nothing";
+        }
+        may
     }
 }
 
@@ -76,6 +90,17 @@ mod tests {
         assert_eq!(
             claims.may(),
             "alice (user) may everything, with their own containers"
+        );
+        let small = Claims {
+            restrictions: "only=agent-*; max=5; read-only".parse().unwrap(),
+            ..claims.clone()
+        };
+        assert!(
+            small.may().ends_with(
+                ", only of containers named agent-*, with at most 5 containers, and change nothing"
+            ),
+            "{}",
+            small.may()
         );
         assert_eq!(claims.until(), "2027-01-15T08:00:00Z");
         assert_eq!(Claims { exp: 1, ..claims }.left(), None);

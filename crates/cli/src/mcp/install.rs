@@ -27,6 +27,7 @@ use crate::{
     contexts,
     failure::{Exit, Failure},
     output::{Format, written},
+    restricted::Restricted,
     ssh_key,
     token::Secret,
 };
@@ -75,6 +76,8 @@ pub(crate) struct Install {
     /// Print what belongs into the client's file, and change nothing
     #[arg(long)]
     pub(crate) print: bool,
+    #[command(flatten)]
+    pub(crate) restricted: Restricted,
     #[command(flatten)]
     pub(crate) secret: Secret,
 }
@@ -253,6 +256,7 @@ impl Install {
         Ok(Principal {
             subject: self.subject()?,
             roles: self.roles.clone(),
+            restrictions: self.restricted.restrictions(),
         })
     }
 
@@ -295,10 +299,11 @@ impl Install {
         let who = who.map_or_else(|_| "YOU".to_owned(), |who| who.to_string());
         format!(
             "(umask 077; mkdir -p {}; ssh you@{host} containarium token generate --username {who} \
-             --roles {} --expiry {}h > {})",
+             --roles {} --expiry {}h{} > {})",
             path.parent().unwrap_or(Path::new("/")).display(),
             roles.join(","),
             self.expiry.as_secs().div_ceil(3600),
+            self.restricted.as_options(),
             path.display()
         )
     }

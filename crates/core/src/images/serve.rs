@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Asked, Begun, Containarium, Decision, Error, Principal,
-    access::decide_shared,
+    access::{decide_shared, refusal_shared},
     operations::{Plan, Run},
     step::Step,
     work::Work,
@@ -386,13 +386,14 @@ fn plan(image: &ImageRef, work: Work, within: Duration) -> Plan {
         work,
         within,
         reserve: None,
+        limits: Vec::new(),
     }
 }
 
 fn may(who: &Principal, effect: Effect) -> Result<(), Error> {
     match decide_shared(who, effect) {
         Decision::Allow => Ok(()),
-        Decision::Forbid | Decision::Hide => Err(Error::Forbidden),
+        Decision::Forbid | Decision::Hide => Err(refusal_shared(who, effect)),
     }
 }
 

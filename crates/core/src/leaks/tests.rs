@@ -22,6 +22,7 @@ fn root() -> Principal {
     Principal {
         subject: "root".parse().unwrap(),
         roles: vec![Role::Admin],
+        restrictions: Vec::new(),
     }
 }
 

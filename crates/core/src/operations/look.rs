@@ -8,7 +8,12 @@ use containarium_contract::{
 };
 use tokio::time::timeout;
 
-use crate::{Containarium, Decision, Error, Principal, Role, access::decide, clock, store::Op};
+use crate::{
+    Containarium, Decision, Error, Principal, Role,
+    access::{decide_about, refusal},
+    clock,
+    store::Op,
+};
 
 /// The longest wait for an operation in one call, seconds.
 const LONGEST_WAIT: u32 = 120;
@@ -21,9 +26,9 @@ impl Containarium {
         face: Face,
         ask: ListOperations,
     ) -> Result<OperationList, Error> {
-        let owner = (!sees_all(who)).then(|| who.subject.clone());
+        let owner = (!sees_everybodys(who)).then(|| who.subject.clone());
         let limit = ask.limit.map_or(usize::MAX, |limit| limit.get() as usize);
-        let mut found = self.inner.store.operations(ask, owner).await?;
+        let mut found = self.inner.store.operations(ask, owner, who.only()).await?;
         let more = found.len() > limit;
         found.truncate(limit);
         let operations: Vec<_> = found
@@ -125,17 +130,27 @@ impl Containarium {
         let missing = || Error::NoOperation(id.clone());
         let op = self.inner.store.operation(id.clone()).await?;
         let op = op.ok_or_else(missing)?;
-        let owner = op.owner.as_ref().unwrap_or(&op.actor);
-        match decide(who, effect, owner) {
+        match decided(who, effect, &op) {
             Decision::Allow => Ok(self.latest(op)),
-            Decision::Forbid => Err(Error::Forbidden),
+            Decision::Forbid => Err(refusal(who, effect)),
             Decision::Hide => Err(missing()),
         }
     }
 }
 
+/// Whether `who` may do `effect` to an operation. What has no owner is no container's.
+pub(super) fn decided(who: &Principal, effect: Effect, op: &Op) -> Decision {
+    let owner = op.owner.as_ref().unwrap_or(&op.actor);
+    decide_about(who, effect, owner, &op.target, op.owner.is_some())
+}
+
 /// Whether `who` sees what belongs to nobody in particular.
 pub(crate) fn sees_all(who: &Principal) -> bool {
+    sees_everybodys(who) && !who.is_restricted_to_names()
+}
+
+/// Whether it does not matter to `who` whose a container is.
+fn sees_everybodys(who: &Principal) -> bool {
     who.is(Role::Admin) || who.is(Role::Viewer)
 }
 

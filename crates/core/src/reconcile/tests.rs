@@ -27,6 +27,7 @@ fn admin_() -> Principal {
     Principal {
         subject: "root".parse().unwrap(),
         roles: vec![Role::Admin],
+        restrictions: Vec::new(),
     }
 }
 

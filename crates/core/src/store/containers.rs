@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
 use containarium_contract::{
     Exit, ImageRef, LabelKey, LabelValue, Resources, SshPublicKey, Subject, Username,
+    UsernamePattern,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, Tx, operations::unreadable};
-use crate::{Installation, engine::Tags};
+use crate::{Installation, engine::Tags, principal::Limit};
 
 /// What a container was asked to be, with what was capped already capped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,8 @@ pub(crate) enum Reserved {
     Held(Box<Record>),
     /// Somebody has it.
     NameTaken,
+    /// Whoever asks has as many containers as it may.
+    TooMany { most: u32, there: u64 },
     /// There are no more addresses or user ids.
     Exhausted,
 }
@@ -245,12 +248,18 @@ impl Tx<'_> {
         wanted: Reservation,
         in_use: (Vec<Ipv4Addr>, Vec<u32>),
         standbys: Vec<Candidate>,
+        limits: &[Limit],
     ) -> Result<Reserved, StoreError> {
-        let reserved = reserve(&self.tx, installation, wanted, in_use, standbys)?;
+        let reserved = reserve(&self.tx, installation, wanted, in_use, standbys, limits)?;
         if let Reserved::Held(record) = &reserved {
             self.touched.insert(record.id.clone());
         }
         Ok(reserved)
+    }
+
+    /// The first of the limits that leaves no place: how many may be there, and are.
+    pub(crate) fn full(&self, limits: &[Limit]) -> Result<Option<(u32, u64)>, StoreError> {
+        full(&self.tx, limits)
     }
 
     /// Gives a container another address; false where there is none.
@@ -323,6 +332,7 @@ fn reserve(
     wanted: Reservation,
     in_use: (Vec<Ipv4Addr>, Vec<u32>),
     standbys: Vec<Candidate>,
+    limits: &[Limit],
 ) -> Result<Reserved, StoreError> {
     let taken: i64 = tx.query_row(
         "SELECT count(*) FROM containers WHERE username = ?1 AND phase <> 'deleted'",
@@ -331,6 +341,9 @@ fn reserve(
     )?;
     if taken > 0 {
         return Ok(Reserved::NameTaken);
+    }
+    if let Some((most, there)) = full(tx, limits)? {
+        return Ok(Reserved::TooMany { most, there });
     }
     let mut free = standbys.into_iter();
     let free = loop {
@@ -373,6 +386,42 @@ fn reserve(
     };
     insert(tx, &record)?;
     Ok(Reserved::Held(Box::new(record)))
+}
+
+/// The first of the limits that leaves no place: how many may be there, and are. What is being brought
+/// back counts from the moment that is written down, as what is being made does.
+fn full(tx: &Connection, limits: &[Limit]) -> Result<Option<(u32, u64)>, StoreError> {
+    for limit in limits {
+        let owner = limit.owner.as_ref().map(Subject::as_str);
+        let sql = format!(
+            "SELECT count(*) FROM containers
+             WHERE (phase <> 'deleted' OR id IN (
+                       SELECT container FROM operations WHERE kind = 'undelete'
+                       AND state IN ('queued', 'running', 'cancelling')))
+               AND (?1 IS NULL OR owner = ?1) AND {}",
+            named("username", 2)
+        );
+        let there: u64 =
+            tx.query_row(&sql, params![owner, globs(&limit.only)?], |row| row.get(0))?;
+        if there >= u64::from(limit.most) {
+            return Ok(Some((limit.most, there)));
+        }
+    }
+    Ok(None)
+}
+
+/// The condition that `column` is a name that each of the [`globs`] in a parameter has.
+pub(super) fn named(column: &str, parameter: u8) -> String {
+    format!(
+        "NOT EXISTS (
+             SELECT 1 FROM json_each(?{parameter}) AS every WHERE NOT EXISTS (
+                 SELECT 1 FROM json_each(every.value) AS one WHERE {column} GLOB one.value))"
+    )
+}
+
+/// Patterns for [`named`]: they are written as SQLite's are, and have no other character of those.
+pub(super) fn globs(only: &[Vec<UsernamePattern>]) -> Result<String, StoreError> {
+    serde_json::to_string(only).map_err(|e| unreadable(&e))
 }
 
 /// Whether nobody holds what this standby is.

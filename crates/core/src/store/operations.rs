@@ -2,13 +2,17 @@
 
 use containarium_contract::{
     Event, Face, ListOperations, Operation, OperationId, OperationKind, OperationState,
-    OperationStep, StepState, Subject, Target, Username,
+    OperationStep, StepState, Subject, Target, Username, UsernamePattern,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Request, Store, StoreError, Tx, keys, sound};
+use super::{
+    Request, Store, StoreError, Tx,
+    containers::{globs, named},
+    keys, sound,
+};
 use crate::{clock, fault::Fault, step::Step, work::Work};
 
 /// An operation, as the store knows it. Times are Unix milliseconds.
@@ -355,12 +359,13 @@ impl Store {
         .await
     }
 
-    /// Those that fit, the youngest first. Of `owner` alone, where that is given; one more than
-    /// the limit, where there are more.
+    /// Those that fit, the youngest first. Of `owner` alone, where that is given, and about containers
+    /// that each of `only` names, where there are any; one more than the limit, where there are more.
     pub(crate) async fn operations(
         &self,
         sought: ListOperations,
         owner: Option<Subject>,
+        only: Vec<Vec<UsernamePattern>>,
     ) -> Result<Vec<Op>, StoreError> {
         self.run(move |db| {
             let sql = format!(
@@ -368,7 +373,9 @@ impl Store {
                  WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR state = ?2)
                    AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR target = ?4)
                    AND (?5 IS NULL OR id < ?5)
-                 ORDER BY id DESC LIMIT ?6"
+                   AND (?7 = '[]' OR owner IS NOT NULL AND {})
+                 ORDER BY id DESC LIMIT ?6",
+                named("target", 7)
             );
             all(
                 db,
@@ -380,6 +387,7 @@ impl Store {
                     sought.target.as_ref().map(Target::as_str),
                     sought.cursor.as_ref().map(OperationId::as_str),
                     sought.limit.map_or(-1, |limit| i64::from(limit.get()) + 1),
+                    globs(&only)?,
                 ],
             )
         })

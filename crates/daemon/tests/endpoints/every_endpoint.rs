@@ -61,6 +61,7 @@ async fn without_a_good_token_every_endpoint_says_the_same() {
     let admin = Principal {
         subject: "admin".parse().unwrap(),
         roles: vec![Role::Admin],
+        restrictions: Vec::new(),
     };
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

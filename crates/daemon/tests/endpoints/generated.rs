@@ -247,6 +247,7 @@ async fn ten_thousand_requests_are_none_of_them_our_fault() {
     let admin = Principal {
         subject: "admin".parse().unwrap(),
         roles: vec![Role::Admin],
+        restrictions: Vec::new(),
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let hour = Duration::from_secs(3600);

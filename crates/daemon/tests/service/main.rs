@@ -15,6 +15,7 @@ mod reads;
 mod reference;
 mod refusals;
 mod restart;
+mod restrictions;
 #[path = "../endpoints/sample.rs"]
 mod sample;
 mod simulated;

@@ -68,6 +68,7 @@ impl Installed {
         let who = Principal {
             subject: "admin".parse().unwrap(),
             roles: vec![Role::Admin],
+            restrictions: Vec::new(),
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let secret = self.secret.clone().into_bytes().into();

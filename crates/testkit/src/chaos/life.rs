@@ -151,6 +151,7 @@ impl Life {
         let who = Principal {
             subject: "admin".parse().unwrap(),
             roles: vec![Role::Admin],
+            restrictions: Vec::new(),
         };
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)

@@ -80,6 +80,7 @@ impl Process {
         let who = Principal {
             subject: "root".parse().unwrap(),
             roles: vec![Role::Admin],
+            restrictions: Vec::new(),
         };
         let secret = SECRET.to_owned().into_bytes().into();
         Self {

@@ -32,6 +32,7 @@ mod power;
 mod quotas;
 mod reference;
 mod restart;
+mod restrictions;
 mod scale;
 mod ssh_keys;
 mod standby;
