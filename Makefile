@@ -1,7 +1,7 @@
 # A thin veneer: each target calls one script, which says what it does.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down purge test test-unit test-live chaos bench instructions scale build build-mcp build-mcp-linux mcpb install install-mcp uninstall
+.PHONY: help up down purge test test-unit test-live chaos bench instructions scale build build-mcp build-mcp-linux mcpb install install-mcp uninstall test-mcp mcp-audit
 
 # rustup's cargo before the distribution's, which may be years older.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -28,6 +28,12 @@ test-unit: ## the tests that need no Incus and no root
 
 test-live: ## the live suite, on a private Incus beside the machine's own
 	@scripts/test live
+
+test-mcp: ## the MCP server with other people's tools: inspector, SDKs, conformance suite; on a simulated server
+	@scripts/test-mcp
+
+mcp-audit: ## what a security scanner and a fuzzer find in the MCP server, on a simulated server; some minutes
+	@scripts/mcp-audit
 
 chaos: ## random faults and kills for MINUTES (5) on ENGINE (sim, incus), SEED to repeat one; fails if anything leaks or is lost
 	@scripts/chaos

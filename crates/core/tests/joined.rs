@@ -26,6 +26,7 @@ fn asked(subject: &str, role: Role, key: Option<&str>) -> Asked {
     Asked {
         who: Principal {
             subject: subject.parse().unwrap(),
+            restrictions: Vec::new(),
             roles: vec![role],
         },
         key: key.map(|key| key.parse().unwrap()),
