@@ -84,7 +84,10 @@ mod tests {
             r#"{"username":"alice"}"#,
         ] {
             let form: Delete = serde_json::from_str(sent).unwrap();
-            let wanted: DeleteContainer = serde_json::from_str(sent).unwrap();
+            let wanted = DeleteContainer {
+                only_kept: true,
+                ..serde_json::from_str(sent).unwrap()
+            };
             assert_eq!(DeleteContainer::from(form), wanted);
         }
     }

@@ -99,8 +99,8 @@ impl<S: ServerHandler + Send + 'static> Endpoint<S> {
         B::Data: Send,
         B::Error: std::fmt::Display,
     {
-        if let Err(refused) = self.is_meant(request.headers()) {
-            return refused;
+        if let Err(why) = self.is_meant(request.headers()) {
+            return refused(why);
         }
         if let Some(sealed) = request.headers().get(SESSION) {
             let opened = sealed.to_str().ok().and_then(|sealed| {
@@ -127,20 +127,20 @@ impl<S: ServerHandler + Send + 'static> Endpoint<S> {
 
     /// Whether this server is called by a name of its own: a browser that a foreign name led here
     /// says that name.
-    fn is_meant(&self, headers: &HeaderMap) -> Result<(), Response<Body>> {
+    fn is_meant(&self, headers: &HeaderMap) -> Result<(), &'static str> {
         let given = headers.get(HOST).and_then(|host| host.to_str().ok());
         let host = given.and_then(|host| host.parse::<Authority>().ok());
         let Some(host) = host.as_ref().map(Authority::host) else {
-            return Err(refused("a request says in `Host` whom it is for"));
+            return Err("a request says in `Host` whom it is for");
         };
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         let is_known = |known: &String| known.eq_ignore_ascii_case(host);
         if is_address || host.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(is_known) {
             return Ok(());
         }
-        Err(refused(
+        Err(
             "this server is not known by the name in `Host`; start its daemon with --allowed-host NAME",
-        ))
+        )
     }
 }
 

@@ -119,7 +119,7 @@ impl<F: Form> AnyForm for F {
 pub(crate) struct Answer {
     /// For programs.
     pub(crate) structured: Value,
-    /// The same data for who reads text; fields in the contract's order.
+    /// The same data for who reads text.
     pub(crate) text: String,
 }
 
@@ -180,8 +180,8 @@ fn read<F: Form>(
 ) -> Result<Call, Problem> {
     // Models write null for what they leave out.
     arguments.retain(|_, value| !value.is_null());
+    let mut form: F = accept(accepted, Value::Object(arguments.clone()))?;
     secrets::refuse(&arguments)?;
-    let mut form: F = accept(accepted, Value::Object(arguments))?;
     if let Some(own) = own {
         form.complete(own)?;
     }

@@ -133,11 +133,11 @@ class Session:
             return "there is no purge_container yet"
         for word in (None, f"not-{self.name}"):
             self.person.word, before = word, self.person.asked
-            await self.bad("purge_container", username=self.name)
+            await self.bad("purge_container", username=self.name, force=True)
             holds("a person was asked", self.person.asked > before)
             holds("it is still there", self.name in await self.names())
-        self.person.word = self.name
-        await self.good("purge_container", username=self.name)
+        self.person.word = f"{self.name}-container"
+        await self.good("purge_container", username=self.name, force=True)
         holds("it is gone", self.name not in await self.names())
         return None
 

@@ -115,6 +115,8 @@ pub(crate) fn answer(asked: &str) -> Value {
         ("GET", "/v1/containers") => {
             json!({"containers": [container()], "totalCount": 1, "engine": "ok"})
         }
+        ("GET", "/v1/images") => json!({"images": [], "remotes": ["images"], "engine": "ok"}),
+        ("GET", "/v1/operations") => json!({"operations": [operation("running", json!({}))]}),
         ("GET", "/v1/system/info") => json!({
             "info": {"engine": "ok", "defaultImage": "images:ubuntu/24.04", "containersTotal": 1}
         }),

@@ -31,7 +31,7 @@ async fn every_tool_asks_by_its_method_path_and_body() {
         (
             "list_containers",
             json!({}),
-            line("GET /v1/containers", none.clone()),
+            line("GET /v1/containers?limit=50", none.clone()),
         ),
         (
             "get_container",
@@ -41,22 +41,38 @@ async fn every_tool_asks_by_its_method_path_and_body() {
         (
             "delete_container",
             alice.clone(),
-            line("DELETE /v1/containers/alice?force=false", none.clone()),
+            line(
+                "DELETE /v1/containers/alice?force=false&onlyKept=true",
+                none.clone(),
+            ),
         ),
         (
             "delete_container",
             forced.clone(),
-            line("DELETE /v1/containers/alice?force=true", none.clone()),
+            line(
+                "DELETE /v1/containers/alice?force=true&onlyKept=true",
+                none.clone(),
+            ),
         ),
         (
             "list_containers",
             json!({"state": "deleted"}),
-            line("GET /v1/containers?state=deleted", none.clone()),
+            line("GET /v1/containers?limit=50&state=deleted", none.clone()),
         ),
         (
             "undelete_container",
             alice.clone(),
             line("POST /v1/containers/alice/undelete", json!({})),
+        ),
+        (
+            "list_images",
+            json!({}),
+            line("GET /v1/images", none.clone()),
+        ),
+        (
+            "list_operations",
+            json!({"target": "alice"}),
+            line("GET /v1/operations?target=alice&limit=10", none.clone()),
         ),
         (
             "get_operation",

@@ -83,7 +83,7 @@ async fn both_eras_list_the_tools_and_call_one() {
     for lifecycle in [legacy(), modern()] {
         let daemon = Daemon::start().await;
         let (session, _) = session(&daemon, lifecycle).await;
-        assert_eq!(session.list_all_tools().await.unwrap().len(), 14);
+        assert_eq!(session.list_all_tools().await.unwrap().len(), 17);
         let answer = session
             .call_tool(params("list_containers", json!({})))
             .await
@@ -101,10 +101,6 @@ async fn structured_content_and_text_hold_the_same_data() {
     let read: Value = serde_json::from_str(text).unwrap();
     assert_eq!(read, answer["structuredContent"]);
     assert_eq!(read["container"], crate::daemon::container());
-    assert!(
-        text.starts_with("{\n  \"container\": {\n    \"name\""),
-        "{text}"
-    );
 }
 
 /// A person at the keyboard: lines in, lines out.
