@@ -41,12 +41,13 @@ pub(crate) struct Changed<A> {
 }
 
 impl<A> Changed<A> {
-    /// The same with its answer changed, where there is one.
-    pub(crate) fn map(mut self, change: impl FnOnce(&mut A)) -> Self {
-        if let Some(done) = &mut self.done {
-            change(done);
+    /// The same with its answer made another, where there is one.
+    pub(crate) fn map<B>(self, make: impl FnOnce(A) -> B) -> Changed<B> {
+        Changed {
+            done: self.done.map(make),
+            operation: self.operation,
+            next: self.next,
         }
-        self
     }
 }
 

@@ -161,10 +161,11 @@ impl Form for Create {
         let changed = watch
             .change(client, &CreateContainer::from(self), manner)
             .await?;
-        Ok(changed.map(|created| {
+        Ok(changed.map(|mut created| {
             if let Some(note) = note {
                 created.message = format!("{} {note}", created.message);
             }
+            created
         }))
     }
 }

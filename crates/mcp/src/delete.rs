@@ -67,8 +67,9 @@ impl Form for Delete {
             .change(client, &DeleteContainer::from(self), manner)
             .await?;
         // What the daemon says is written down once, for whoever asks.
-        Ok(changed.map(|deleted| {
+        Ok(changed.map(|mut deleted| {
             deleted.message = format!("{} From here, {back}.", deleted.message);
+            deleted
         }))
     }
 }

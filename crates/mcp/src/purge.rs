@@ -5,7 +5,7 @@ use containarium_contract::{
     ContainerId, DeleteContainer, Deleted, Effect, GetContainer, Username,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     changed::{Changed, Manner},
@@ -48,6 +48,16 @@ impl From<Purge> for DeleteContainer {
     }
 }
 
+/// A container that is gone.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Purged {
+    /// What was done.
+    message: String,
+    /// `<username>-container`.
+    container_name: String,
+}
+
 impl Form for Purge {
     const NAME: &'static str = "purge_container";
     const TITLE: &'static str = "Remove a container for good";
@@ -58,7 +68,7 @@ impl Form for Purge {
     const EFFECT: Effect = Effect::Destroy;
     const IDEMPOTENT: bool = true;
     const TOOLSET: Toolset = Toolset::Containers;
-    type Answer = Changed<Deleted>;
+    type Answer = Changed<Purged>;
 
     fn doing(&self) -> Option<String> {
         Some(format!("removing {}", self.username.container_name()))
@@ -87,11 +97,15 @@ impl Form for Purge {
         self.id = id;
     }
 
-    async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<Deleted>, CallError> {
+    async fn call(self, client: &Client, watch: &Watch) -> Result<Changed<Purged>, CallError> {
         let manner = Manner::of(self.asynchronous);
-        watch
+        let changed = watch
             .change(client, &DeleteContainer::from(self), manner)
-            .await
+            .await?;
+        Ok(changed.map(|deleted: Deleted| Purged {
+            message: deleted.message,
+            container_name: deleted.container_name,
+        }))
     }
 }
 

@@ -72,7 +72,7 @@ async fn every_tool_asks_by_its_method_path_and_body() {
         (
             "list_operations",
             json!({"target": "alice"}),
-            line("GET /v1/operations?target=alice&limit=10", none.clone()),
+            line("GET /v1/operations?limit=10&target=alice", none.clone()),
         ),
         (
             "get_operation",
