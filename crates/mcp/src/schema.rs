@@ -93,6 +93,10 @@ fn tidy(schema: &mut Map<String, Value>, way: Way) {
     if let (Way::Out, Some(Value::Object(properties))) = (way, schema.get_mut("properties")) {
         untrusted::describe(properties);
     }
+    // Whatever JSON it is, of ours it is an object; a schema that says nothing is one that clients warn of.
+    if way == Way::Out && schema.keys().all(|key| key == "description") {
+        schema.insert("type".into(), "object".into());
+    }
     map_of_any_key(schema);
     absent_is_not_null(schema);
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
