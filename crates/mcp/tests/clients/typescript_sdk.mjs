@@ -42,6 +42,24 @@ async function session(way, mode) {
       assert.equal(typeof result.structuredContent, 'object');
       return result.structuredContent;
     };
+    // Begins creates and cancels them; how many of them were undone. No half of one may be left.
+    const cancelled = async () => {
+      const cancel = new AbortController();
+      const others = Array.from({ length: 8 }, (_, n) => `${username}-c${n}`);
+      const options = { signal: cancel.signal, onprogress: () => cancel.abort() };
+      await Promise.allSettled(others.map((other) => call('create_container', { username: other }, options)));
+      let left = [];
+      for (let [same, tries, before] = [0, 200, '']; same < 10; tries -= 1) {
+        left = (await good('list_containers')).containers.filter((one) => others.includes(one.username));
+        const now = left.map((one) => `${one.username} ${one.state}`).join();
+        same = now === before && left.every((one) => one.state === 'running') ? same + 1 : 0;
+        before = now;
+        assert.ok(tries > 0, `what was cancelled comes to an end: ${now}`);
+        await new Promise((wake) => setTimeout(wake, 100));
+      }
+      for (const one of left) await good('delete_container', { username: one.username, force: true });
+      return others.length - left.length;
+    };
     const bad = async (name, args, says) => {
       const result = await call(name, args);
       assert.equal(result.isError, true, text(result));
@@ -100,22 +118,10 @@ async function session(way, mode) {
     }
     assert.ok(!(await names()).includes(username));
 
-    // One may be over before it can be cancelled; not all of many.
-    const cancelled = new AbortController();
-    const others = Array.from({ length: 8 }, (_, n) => `${username}-c${n}`);
-    const options = { signal: cancelled.signal, onprogress: () => cancelled.abort() };
-    await Promise.allSettled(others.map((other) => call('create_container', { username: other }, options)));
-    let left = [];
-    for (let [same, tries, before] = [0, 200, '']; same < 10; tries -= 1) {
-      left = (await good('list_containers')).containers.filter((one) => others.includes(one.username));
-      const now = left.map((one) => `${one.username} ${one.state}`).join();
-      same = now === before && left.every((one) => one.state === 'running') ? same + 1 : 0;
-      before = now;
-      assert.ok(tries > 0, `what was cancelled comes to an end: ${now}`);
-      await new Promise((wake) => setTimeout(wake, 100));
-    }
-    assert.ok(left.length < others.length, 'cancelled creates are undone');
-    for (const one of left) await good('delete_container', { username: one.username, force: true });
+    // All of a few may be over before they can be cancelled; not again and again.
+    let undone = 0;
+    for (let round = 0; round < 5 && undone === 0; round += 1) undone = await cancelled();
+    assert.ok(undone > 0, 'cancelled creates are undone');
     done('cancels creates');
   } finally {
     await client.close();
