@@ -10,6 +10,6 @@ use rmcp::model::RequestStateCodec;
 /// The system has no random numbers, with which nothing could be sealed.
 pub(crate) fn fresh() -> RequestStateCodec {
     let mut key = vec![0; RequestStateCodec::MIN_KEY_LENGTH];
-    getrandom::fill(&mut key).expect("the system has random numbers");
+    aws_lc_rs::rand::fill(&mut key).expect("the system has random numbers");
     RequestStateCodec::new_unchecked(key)
 }
