@@ -176,7 +176,7 @@ pub(crate) mod tests {
                 }
             }
         }
-        assert_eq!(proposed, 12 + 11 * 3);
+        assert_eq!(proposed, 16 + 5 * 3);
     }
 
     #[test]

@@ -55,8 +55,6 @@ pub enum Hint {
     StopForce(Username),
     /// Delete it although it runs.
     DeleteForce(Username),
-    /// Remove it for good, so that its name is free for the one that was deleted before.
-    DeletePurge(Username),
     /// Remove it for good, where it could not be kept.
     DeleteForGood(Username),
     /// Bring back the one that was deleted last.
@@ -191,17 +189,13 @@ impl Hint {
                 json!({ "username": u, "force": true }),
                 format!("DELETE /v1/containers/{u}?force=true"),
             ),
-            // For good, so it takes a person, whoever asks.
-            Self::DeletePurge(u) => Form::Sentence(format!(
-                "a person may remove the one that has the name now, for good, with `containarium \
-                 delete {u} --force --purge --yes`, and then bring the other back with `containarium \
-                 undelete {u}`"
-            )),
-            // For good, so it takes a person, who is asked, whoever asks here.
-            Self::DeleteForGood(u) => Form::Sentence(format!(
-                "a person may delete it for good with `containarium delete {u} --purge`, and `--force` \
-                 where it runs"
-            )),
+            // For good, so it takes a person: whoever asks in one of these ways, a person is asked.
+            Self::DeleteForGood(u) => call(
+                format!("delete {u} --purge"),
+                "purge_container",
+                json!({ "username": u }),
+                format!("DELETE /v1/containers/{u}?purge=true"),
+            ),
             Self::Undelete(u) => call(
                 format!("undelete {u}"),
                 "undelete_container",
@@ -220,9 +214,11 @@ impl Hint {
                 json!({ "id": id }),
                 format!("GET /v1/operations/{id}"),
             ),
-            Self::ListOperations => Form::Sentence(
-                "see what is under way: `containarium operation list`, or GET /v1/operations"
-                    .into(),
+            Self::ListOperations => call(
+                "operation list".into(),
+                "list_operations",
+                Value::Null,
+                "GET /v1/operations".into(),
             ),
             Self::ListUnclaimed => Form::Sentence(
                 "see which there are: `containarium admin unclaimed`, or GET /v1/admin/unclaimed"
@@ -252,11 +248,16 @@ impl Hint {
                 json!({ "username": u }),
                 format!("GET /v1/containers/{u}/ssh-keys"),
             ),
-            // The key is the reader's own, so there is no call to propose to the letter.
-            Self::AddKey(u) => Form::Sentence(format!(
-                "add a public key with `containarium ssh-key add {u} FILE`, the tool add_ssh_key or \
-                 POST /v1/containers/{u}/ssh-keys"
-            )),
+            // The key is the reader's own: this much stands for it.
+            Self::AddKey(u) => call(
+                format!("ssh-key add {u} FILE"),
+                "add_ssh_key",
+                json!({ "username": u, "key": "ssh-ed25519 …" }),
+                format!(
+                    "POST /v1/containers/{u}/ssh-keys with {}",
+                    json!({ "key": "ssh-ed25519 …" })
+                ),
+            ),
             Self::RemoveKeyForce(u, fingerprint) => call(
                 format!("ssh-key remove {u} {fingerprint} --force"),
                 "remove_ssh_key",
@@ -274,8 +275,11 @@ impl Hint {
                 "inside the container of {u}, make /etc/containarium a directory and remove `ssh_keys` \
                  and `ssh_keys.2` from it, then try again"
             )),
-            Self::ListImages => Form::Sentence(
-                "see which images there are: `containarium image list`, or GET /v1/images".into(),
+            Self::ListImages => call(
+                "image list".into(),
+                "list_images",
+                Value::Null,
+                "GET /v1/images".into(),
             ),
             Self::OtherDefault => Form::Sentence(
                 "make another one the default first, on the server, such as `containarium init \
@@ -316,7 +320,6 @@ impl Hint {
             Self::Start(alice.clone()),
             Self::StopForce(alice.clone()),
             Self::DeleteForce(alice.clone()),
-            Self::DeletePurge(alice.clone()),
             Self::DeleteForGood(alice.clone()),
             Self::Undelete(alice.clone()),
             Self::ListDeleted,
@@ -352,7 +355,6 @@ impl Hint {
                 | Self::Start(_)
                 | Self::StopForce(_)
                 | Self::DeleteForce(_)
-                | Self::DeletePurge(_)
                 | Self::DeleteForGood(_)
                 | Self::Undelete(_)
                 | Self::ListDeleted

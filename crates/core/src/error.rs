@@ -279,8 +279,17 @@ pub enum Error {
         id: ContainerId,
     },
     /// The name of what is to be brought back is taken.
-    #[error("the name of the deleted container is taken: {} exists", .0.container_name())]
-    NameTakenAgain(Username),
+    #[error(
+        "the name of the deleted container is taken: {} exists. Once that one is deleted and kept, \
+         too, this one comes back by its id {id}",
+        .username.container_name()
+    )]
+    NameTakenAgain {
+        /// Whose.
+        username: Username,
+        /// The one that was to be brought back.
+        id: String,
+    },
     /// Neither all nor some, or both.
     #[error("`instances`: name those to adopt, or say `all`, not both")]
     AdoptWhat,

@@ -106,7 +106,7 @@ fn sentence(error: &Error) -> String {
         | Error::NothingDeleted(_)
         | Error::NotKept { .. }
         | Error::Wait(_)
-        | Error::NameTakenAgain(_)
+        | Error::NameTakenAgain { .. }
         | Error::NotUnclaimed(_)
         | Error::AdoptWhat
         | Error::Lost(_)
@@ -182,9 +182,9 @@ fn meaning(error: &Error) -> (Reason, Option<Hint>) {
         Error::NothingDeleted(_) | Error::NotKept { .. } => {
             (Reason::NotFound, Some(Hint::ListDeleted))
         }
-        Error::NameTakenAgain(username) => (
+        Error::NameTakenAgain { username, .. } => (
             Reason::AlreadyExists,
-            Some(Hint::DeletePurge(username.clone())),
+            Some(Hint::DeleteForce(username.clone())),
         ),
         Error::AdoptWhat => (Reason::InvalidValue, Some(Hint::ListUnclaimed)),
         Error::NotUnclaimed(_) => (Reason::NotFound, Some(Hint::ListUnclaimed)),

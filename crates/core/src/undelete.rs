@@ -42,7 +42,7 @@ impl Containarium {
                 let seen = seen == Decision::Allow;
                 // Somebody else's is taken, too, but no way out of that is this caller's.
                 return Err(if seen {
-                    Error::NameTakenAgain(request.username.clone())
+                    name_taken_again(&record)
                 } else {
                     Error::NameTaken(request.username.clone())
                 });
@@ -92,7 +92,7 @@ pub(crate) async fn run(run: &mut Run, start: bool) -> Result<(), Error> {
         });
         match restored.await {
             Err(Error::Store(StoreError::Taken(_))) => {
-                return Err(Error::NameTakenAgain(record.username.clone()));
+                return Err(name_taken_again(&record));
             }
             other => other?,
         }
@@ -155,6 +155,13 @@ async fn put_away(run: &mut Run, record: &Record, ran: bool, until: u64) -> Resu
         tx.set_running(&kept.id, ran)
     })
     .await
+}
+
+fn name_taken_again(kept: &Record) -> Error {
+    Error::NameTakenAgain {
+        username: kept.username.clone(),
+        id: kept.id.clone(),
+    }
 }
 
 fn nothing_deleted(run: &Run) -> Error {

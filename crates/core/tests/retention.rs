@@ -146,7 +146,7 @@ async fn every_kept_one_of_a_name_is_listed_once_and_comes_back_by_its_id() {
     create(&core, "alice").await;
     let newest = id(&core, "alice").await;
     let taken = undelete_one(&core, "alice", &ids[0]).await.unwrap_err();
-    assert!(matches!(taken, Error::NameTakenAgain(_)), "{taken}");
+    assert!(matches!(taken, Error::NameTakenAgain { .. }), "{taken}");
     delete(&core, "alice").await;
     undelete_one(&core, "alice", &ids[0]).await.unwrap();
     assert_eq!(id(&core, "alice").await, ids[0]);

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::{daemon::Daemon, session::call};
 
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti a@b";
+
 #[tokio::test]
 async fn every_call_that_a_hint_proposes_is_taken() {
     let daemon = Daemon::start().await;
@@ -15,13 +18,20 @@ async fn every_call_that_a_hint_proposes_is_taken() {
             continue;
         };
         let (tool, arguments) = match proposed.split_once(" with ") {
-            Some((tool, arguments)) => (tool, serde_json::from_str(arguments).unwrap()),
+            Some((tool, arguments)) => {
+                // What only the reader has.
+                let arguments = arguments.replace("ssh-ed25519 …", KEY);
+                (tool, serde_json::from_str(&arguments).unwrap())
+            }
             None => (proposed, json!({})),
         };
         let tool: &'static str = tool.to_owned().leak();
         let result: Value = call(&daemon, tool, arguments).await;
-        assert_ne!(result["isError"], true, "{text}: {result}");
+        // One that a person is to agree to is understood, too.
+        let asks = result.to_string().contains("cannot ask a person");
+        assert_eq!(asks, tool == "purge_container", "{text}: {result}");
+        assert!(asks || result["isError"] != true, "{text}: {result}");
         called += 1;
     }
-    assert_eq!(called, 12);
+    assert_eq!(called, 16);
 }
