@@ -146,23 +146,13 @@ impl Inspect {
 }
 
 fn sentence(claims: &Claims, left: Duration) -> String {
-    let mut text = format!(
-        "{} may act as {} for another {}",
+    format!(
+        "{} may act as {} for another {}{}",
         claims.sub,
         claims.roles.join(", "),
-        humantime::format_duration(left)
-    );
-    let restrictions = claims.restrictions();
-    if !restrictions.only.is_empty() {
-        text += &format!(", only with containers named {}", restrictions.names());
-    }
-    if let Some(max) = restrictions.max {
-        text += &format!(", with at most {max} containers");
-    }
-    if restrictions.read_only {
-        text += ", and changes nothing";
-    }
-    text
+        humantime::format_duration(left),
+        claims.restrictions().but()
+    )
 }
 
 fn other(error: impl ToString) -> Failure {

@@ -7,10 +7,10 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use containarium_contract::{Restrictions, UsernamePattern};
+use containarium_contract::Restrictions;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Where the token of a call comes from.
 #[derive(Clone, Debug)]
@@ -34,30 +34,25 @@ impl fmt::Debug for Source {
 }
 
 /// What a token says of itself. Nothing of it is verified: it is for showing, and the daemon decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Other claims are no business of ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSays {
     /// Who it speaks for.
+    #[serde(rename = "sub", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Its own id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
     /// Role names.
+    #[serde(default)]
     pub roles: Vec<String>,
+    /// Until when it is good, Unix seconds.
+    #[serde(rename = "exp", skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<u64>,
     /// What it gives up of what its roles allow.
+    #[serde(flatten)]
     pub restrictions: Restrictions,
-}
-
-/// The claims that are shown; others are no business of ours.
-#[derive(Deserialize)]
-struct Shown {
-    sub: Option<String>,
-    jti: Option<String>,
-    #[serde(default)]
-    roles: Vec<String>,
-    #[serde(default)]
-    only: Vec<UsernamePattern>,
-    max: Option<u32>,
-    #[serde(default)]
-    read_only: bool,
 }
 
 /// Why there is no token to send.
@@ -130,17 +125,7 @@ impl Token {
         let (_header, payload) = (parts.next()?, parts.next()?);
         parts.next()?;
         let claims = URL_SAFE_NO_PAD.decode(payload).ok()?;
-        let claims: Shown = serde_json::from_slice(&claims).ok()?;
-        Some(TokenSays {
-            subject: claims.sub,
-            jti: claims.jti,
-            roles: claims.roles,
-            restrictions: Restrictions {
-                only: claims.only,
-                max: claims.max,
-                read_only: claims.read_only,
-            },
-        })
+        serde_json::from_slice(&claims).ok()
     }
 
     /// `text` without the token, for whoever logs what was said.
@@ -255,6 +240,7 @@ mod tests {
         assert_eq!(says.subject.as_deref(), Some("alice"));
         assert_eq!(says.jti.as_deref(), Some("01J"));
         assert_eq!(says.roles, ["user"]);
+        assert_eq!(says.expiry, Some(1));
         let said = says.restrictions.to_string();
         assert_eq!(said, "only=agent-*; max=5; read-only");
         assert_eq!(of("{}"), Some(TokenSays::default()));

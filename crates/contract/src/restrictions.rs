@@ -158,6 +158,21 @@ impl Restrictions {
             None => String::new(),
         }
     }
+
+    /// How a sentence goes on that said what the roles allow; empty where nothing is taken away.
+    pub fn but(&self) -> String {
+        let mut text = String::new();
+        if !self.only.is_empty() {
+            text += &format!(", only with containers named {}", self.names());
+        }
+        if let Some(max) = self.max {
+            text += &format!(", with at most {max} containers");
+        }
+        if self.read_only {
+            text += ", and changes nothing";
+        }
+        text
+    }
 }
 
 impl fmt::Display for Restrictions {
@@ -264,6 +279,10 @@ mod tests {
             .unwrap();
         assert_eq!(read.to_string(), "only=agent-*,bob; max=5; read-only");
         assert_eq!(read.names(), "agent-* or bob");
+        assert_eq!(
+            read.but(),
+            ", only with containers named agent-* or bob, with at most 5 containers, and changes nothing"
+        );
     }
 
     #[test]
@@ -300,6 +319,7 @@ mod tests {
     #[test]
     fn nothing_is_written_where_nothing_is_taken_away() {
         let none = Restrictions::default();
+        assert_eq!(none.but(), "");
         assert!(none.is_none() && none.covers(&"alice".parse().unwrap()));
         assert_eq!(serde_json::to_string(&none).unwrap(), "{}");
         assert!(serde_json::from_str::<Restrictions>(r#"{"most": 5}"#).is_err());

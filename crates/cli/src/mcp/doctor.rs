@@ -16,7 +16,7 @@ use containarium_core::doctor::{Finding, Verdict};
 use serde_json::Value;
 
 use super::{
-    claims::Claims,
+    claims,
     client::{Home, McpClient},
     config::Config,
     entry::{self, Entry},
@@ -305,14 +305,14 @@ fn mode(path: &Path) -> Option<u32> {
 
 /// What of the token can be told from here.
 fn token(entry: &Entry, install: &str) -> Finding {
-    let life = |claims: Option<Claims>, whence: &str| match claims {
+    let life = |token: &Token, whence: &str| match claims::of(token) {
         None => {
             let found = format!("{whence} is no token (one starts with eyJ)");
             problem("token", &found, &[install])
         }
-        Some(claims) => {
-            let (may, until) = (claims.may(), claims.until());
-            match claims.left() {
+        Some(says) => {
+            let (may, until) = (claims::may(&says), claims::until(&says));
+            match claims::left(&says) {
                 None => {
                     let found = format!("{whence} has expired, at {until}");
                     problem("token", &found, &[install])
@@ -326,7 +326,7 @@ fn token(entry: &Entry, install: &str) -> Finding {
         }
     };
     if let Some(token) = entry.variable(Token::VARIABLE) {
-        let told = life(Claims::of(token), "the one in the configuration itself");
+        let told = life(&Token::fixed(token), "the one in the configuration itself");
         return match told.verdict {
             Verdict::Ok => finding(
                 "token",
@@ -360,7 +360,10 @@ fn token(entry: &Entry, install: &str) -> Finding {
                 let found = format!("others may read {file}, mode {mode:o}");
                 problem("token", &found, &[&format!("chmod 600 {file}")])
             }
-            mode => life(Claims::of(&text), &format!("{file}, mode {mode:o}")),
+            mode => life(
+                &Token::fixed(text.trim()),
+                &format!("{file}, mode {mode:o}"),
+            ),
         },
     }
 }

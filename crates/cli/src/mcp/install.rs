@@ -10,14 +10,14 @@ use std::{
 };
 
 use clap::Args;
-use containarium_client::{BaseUrl, Client, Token};
+use containarium_client::{BaseUrl, Client, Token, TokenSays};
 use containarium_contract::Subject;
 use containarium_core::{Principal, Role, token};
 use serde::Serialize;
 use ulid::Ulid;
 
 use super::{
-    claims::Claims,
+    claims,
     client::{Home, McpClient},
     config::Config,
     entry::{self, Entry},
@@ -96,7 +96,7 @@ struct Installed {
     #[serde(skip_serializing_if = "Option::is_none")]
     token_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<Claims>,
+    token: Option<TokenSays>,
     next: [String; 2],
 }
 
@@ -142,7 +142,8 @@ impl Install {
             }
         };
         let done = config.write(self.client.key(), &self.name, &entry)?;
-        let token = token_file.as_deref().and_then(Claims::in_file);
+        let token = token_file.as_deref().map(Token::in_file);
+        let token = token.as_ref().and_then(claims::of);
         let command = [vec![entry.command], entry.args].concat();
         let installed = Installed {
             next: [self.client.restart().to_owned(), self.doctor()],
@@ -337,10 +338,10 @@ impl Installed {
         if let Some(file) = &self.token_file {
             let file = file.display();
             text += &match &self.token {
-                Some(claims) => format!(
+                Some(says) => format!(
                     "\nWith a token: {}, until {}; it is in {file}",
-                    claims.may(),
-                    claims.until()
+                    claims::may(says),
+                    claims::until(says)
                 ),
                 None => format!("\nWith the token in {file}, which is none of ours in form"),
             };
