@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     progress::Watch,
+    schema::without_example,
     tool::{Form, Toolset},
 };
 
@@ -16,6 +17,8 @@ pub(crate) struct AddKey {
     /// Username of the container
     username: Username,
     /// The SSH public key, one line such as "ssh-ed25519 AAAA… alice@laptop"; never a private key
+    // The type's example is a whole key: who copies it lets a stranger in.
+    #[schemars(transform = without_example)]
     key: SshPublicKey,
 }
 

@@ -27,8 +27,8 @@ impl Form for ListKeys {
     const NAME: &'static str = "list_ssh_keys";
     const TITLE: &'static str = "List the SSH keys of a container";
     const ABOUT: &'static str = "List the SSH public keys that may log in to a container: type, \
-        fingerprint and comment (whose it is, in its owner's words). Keys that its user wrote into \
-        ~/.ssh/authorized_keys inside are not known to the server and not listed.";
+        fingerprint and comment (whose it is, in its owner's words). Keys that its user added by hand \
+        inside are not known to the server and not listed.";
     const EFFECT: Effect = ListSshKeys::EFFECT;
     const IDEMPOTENT: bool = true;
     const TOOLSET: Toolset = Toolset::SshKeys;

@@ -44,9 +44,8 @@ impl Form for RemoveKey {
     const TITLE: &'static str = "Stop an SSH key from logging in to a container";
     const ABOUT: &'static str = "Stop an SSH key from logging in to a container, at once and for \
         good; list_ssh_keys shows the fingerprints. The last key is refused unless force is true, \
-        for nobody could log in afterwards. Sessions that are open stay open, and what the user wrote \
-        into ~/.ssh/authorized_keys inside is left alone. To take it back, use add_ssh_key with the \
-        same public key.";
+        for nobody could log in afterwards. Sessions that are open stay open, and keys that the user \
+        added by hand inside are left alone. To take it back, use add_ssh_key with the same public key.";
     const EFFECT: Effect = RemoveSshKey::EFFECT;
     // A second call is told that the key is not there.
     const IDEMPOTENT: bool = false;

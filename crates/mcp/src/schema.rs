@@ -50,6 +50,11 @@ fn of<T: JsonSchema>(contract: fn(SchemaSettings) -> SchemaSettings) -> Map<Stri
     }
 }
 
+/// For a field whose type has an example that a model must not take for a value.
+pub(crate) fn without_example(schema: &mut schemars::Schema) {
+    schema.remove("examples");
+}
+
 /// Which way the data goes that a schema describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -82,6 +87,7 @@ fn tidy(schema: &mut Map<String, Value>, way: Way) {
             for promise in [
                 "additionalProperties",
                 "default",
+                "examples",
                 "maxLength",
                 "minimum",
                 "pattern",
@@ -109,6 +115,7 @@ fn tidy(schema: &mut Map<String, Value>, way: Way) {
         if let Some(Value::Object(inner)) = schema.get_mut(name) {
             // The docs of a newtype, which say of one what the field says of all.
             inner.remove("description");
+            inner.remove("examples");
             tidy(inner, way);
         }
     }
