@@ -33,7 +33,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
 const SEQUENCES: usize = 10_000;
 /// In one installation: so few that no kept container has to make room for another.
 const IN_ONE: usize = 500;
-const LONGEST: usize = 5;
+const LONGEST: usize = 4;
 /// So few that sequences get in each other's way.
 const NAMES: usize = 25;
 const SOON: Duration = Duration::from_secs(60);
