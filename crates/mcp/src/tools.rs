@@ -55,7 +55,7 @@ pub struct Tools {
     tools: Arc<[Tool]>,
     modes: Arc<Modes>,
     own: Option<OwnKey>,
-    seal: Arc<RequestStateCodec>,
+    pub(crate) seal: Arc<RequestStateCodec>,
 }
 
 /// The list changes with the program and its flags, and never while it runs.
