@@ -319,37 +319,37 @@ async fn every_call_is_made_with_the_token_and_the_restrictions_that_it_brings_i
 }
 
 #[tokio::test]
-async fn the_list_is_of_what_the_callers_token_can_do() {
+async fn the_list_is_of_what_the_caller_can_do() {
     let daemon = Daemon::start().await;
     let endpoint = endpoint(&daemon);
     let user = token(&json!({"sub": "alice", "roles": ["user"]}));
     let viewer = token(&json!({"sub": "alice", "roles": ["viewer"]}));
     let reads_only = token(&json!({"sub": "alice", "roles": ["user"], "read_only": true}));
-    let restricted =
-        token(&json!({"sub": "alice", "roles": ["user"], "only": ["agent-"], "max": 5}));
+    let restricted = token(&json!({"sub": "alice", "roles": ["user"], "only": ["a-"], "max": 5}));
+    let looks = &[("containarium-restrict", "max=5; read-only")][..];
+    let less = &[("containarium-restrict", "max=5; only=alice")][..];
     let stop = json!({"name": "stop_container", "arguments": {"username": "alice"}});
-    for (who, count) in [
-        (&user, 17),
-        (&restricted, 17),
-        (&viewer, 8),
-        (&reads_only, 8),
+    for (who, more, by) in [
+        (&user, &[][..], None),
+        (&user, less, None),
+        (&restricted, &[], None),
+        (&viewer, &[], Some("the token")),
+        (&reads_only, less, Some("the token")),
+        (&user, looks, Some("containarium-restrict")),
     ] {
-        let told = alone(&endpoint, who, "tools/list", json!({}), &[]).await;
+        let told = alone(&endpoint, who, "tools/list", json!({}), more).await;
         let tools = told["result"]["tools"].as_array().unwrap();
-        assert_eq!(tools.len(), count, "{told}");
-        let told = alone(&endpoint, who, "tools/call", stop.clone(), &[]).await;
-        if count == 17 {
+        assert_eq!(tools.len(), if by.is_some() { 8 } else { 17 }, "{told}");
+        let told = alone(&endpoint, who, "tools/call", stop.clone(), more).await;
+        let Some(by) = by else {
             assert_ne!(told["result"]["isError"], true, "{told}");
-        } else {
-            let said = &told["error"]["message"];
-            assert_eq!(
-                said,
-                "stop_container is not offered: the token takes it away"
-            );
-        }
+            continue;
+        };
+        let wanted = format!("stop_container is not offered: {by} takes it away");
+        assert_eq!(told["error"]["message"], wanted);
     }
     let stops = daemon.asked().into_iter();
-    assert_eq!(stops.filter(|(line, _)| line.ends_with("/stop")).count(), 2);
+    assert_eq!(stops.filter(|(line, _)| line.ends_with("/stop")).count(), 3);
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
+use containarium_client::{Client, Token};
+use containarium_contract::Face;
 use containarium_mcp::{Modes, Tools};
+use containarium_testkit::{Simulated, TestDaemon};
 use serde_json::{Value, json};
 
 use crate::{
@@ -47,16 +50,18 @@ impl Person {
     /// Is asked for the word, gives this answer, and is told the result.
     async fn answers(&mut self, arguments: Value, answer: Value) -> Value {
         let asked = self.purges(arguments.clone(), json!({})).await;
+        self.replies(&asked, arguments, answer).await
+    }
+
+    /// Gives this answer to what was asked, and is told the result.
+    async fn replies(&mut self, asked: &Value, arguments: Value, answer: Value) -> Value {
         let told = match self.era {
             Era::Handshake => {
                 let line = json!({"jsonrpc": "2.0", "id": asked["id"], "result": answer});
                 self.typist.types(&line.to_string()).await;
                 self.typist.reads().await
             }
-            Era::Metadata => {
-                self.purges(arguments, answered(state(&asked), answer))
-                    .await
-            }
+            Era::Metadata => self.purges(arguments, answered(state(asked), answer)).await,
         };
         told["result"].clone()
     }
@@ -326,9 +331,9 @@ async fn one_that_is_made_anew_while_the_person_types_is_not_the_one_that_is_rem
     person.greets().await;
     let asked = person.purges(alice(), json!({})).await;
     *id.lock().unwrap() = LATER;
-    let line = json!({"jsonrpc": "2.0", "id": asked["id"], "result": typed("alice-container")});
-    person.typist.types(&line.to_string()).await;
-    person.typist.reads().await;
+    person
+        .replies(&asked, alice(), typed("alice-container"))
+        .await;
     // The daemon refuses it: what is there has another id.
     assert_eq!(deletes(&daemon), [GONE]);
 }
@@ -391,5 +396,52 @@ async fn where_that_is_allowed_nobody_is_asked_and_the_model_is_told_so() {
         let hello = other.greets().await;
         let told = hello["result"]["instructions"].as_str().unwrap();
         assert!(!told.contains("irreversible"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_daemon_keeps_what_was_made_anew_and_removes_what_was_agreed_to() {
+    for (era, subnet) in ERAS.into_iter().zip([236, 237]) {
+        let there = Simulated::on(subnet).await;
+        let daemon = TestDaemon::with(there.state.clone(), there.sim.socket()).await;
+        let token = Token::fixed(&daemon.admin_token());
+        let client = Client::new(&daemon.url, token, Face::Mcp).unwrap();
+        let can = json!({"elicitation": {}});
+        let mut person = Person::with(client, era, can).await;
+        person.greets().await;
+        let create = async || {
+            let made = daemon.ask_as_admin("POST", "/v1/containers", Some(alice()));
+            assert_eq!(made.await.status, 201);
+        };
+        create().await;
+        let forced = || json!({"username": "alice", "force": true});
+        let asked = person.purges(forced(), json!({})).await;
+        question(&asked);
+        daemon.delete("alice").await;
+        create().await;
+        let told = person
+            .replies(&asked, forced(), typed("alice-container"))
+            .await;
+        let said = refusal(&told);
+        assert!(said.contains("another"), "{era:?}: {said}");
+        let found = async || {
+            daemon
+                .ask_as_admin("GET", "/v1/containers/alice", None)
+                .await
+                .status
+        };
+        assert_eq!(found().await, 200, "{era:?}");
+
+        let told = person.answers(forced(), typed("alice-container")).await;
+        assert_ne!(told["isError"], true, "{era:?}: {told}");
+        assert_eq!(found().await, 404, "{era:?}");
+        let kept = daemon
+            .ask_as_admin("GET", "/v1/containers?state=deleted", None)
+            .await;
+        assert!(
+            kept.body.contains(r#""totalCount":0"#),
+            "{era:?}: {}",
+            kept.body
+        );
     }
 }
