@@ -1,6 +1,8 @@
 //! The tools over HTTP: who may ask by which name, whose a session is, and by whose token a call is
 //! made.
 
+use std::time::Duration;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use containarium_mcp::{Endpoint, Names, Tools};
@@ -61,6 +63,13 @@ fn with(more: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
+fn framed(method: &str, headers: HeaderMap, body: String) -> Request<Full<Bytes>> {
+    let request = Request::builder().method(method).uri("/mcp");
+    let mut request = request.body(Full::from(body)).unwrap();
+    *request.headers_mut() = headers;
+    request
+}
+
 async fn asked(
     endpoint: &Endpoint<Tools>,
     owner: &str,
@@ -68,12 +77,7 @@ async fn asked(
     headers: HeaderMap,
     body: String,
 ) -> Told {
-    let mut request = Request::builder()
-        .method(method)
-        .uri("/mcp")
-        .body(Full::new(Bytes::from(body)))
-        .unwrap();
-    *request.headers_mut() = headers;
+    let request = framed(method, headers, body);
     let response = endpoint.answer(owner, request).await;
     let session = response.headers().get("mcp-session-id");
     let session = session.map(|id| id.to_str().unwrap().to_owned());
@@ -209,6 +213,26 @@ async fn a_page_of_another_origin_is_sent_away() {
             let told = asked(&endpoint, "alice", method, headers, hello().to_string()).await;
             assert_eq!(told.status, 403, "{method} {origin}: {}", told.text);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_this_very_server_may_ask_it_by_whichever_address() {
+    let daemon = Daemon::start().await;
+    let endpoint = endpoint(&daemon);
+    for (host, origin, status) in [
+        ("192.0.2.7:8080", "http://192.0.2.7:8080", 200),
+        ("[2001:db8::7]:8080", "http://[2001:db8::7]:8080", 200),
+        ("192.0.2.7", "https://192.0.2.7", 200),
+        ("192.0.2.7:8080", "http://192.0.2.7:8081", 403),
+        ("192.0.2.7:8080", "http://192.0.2.8:8080", 403),
+        ("192.0.2.7:8080", "192.0.2.7:8080", 403),
+        // Led here by a name that is not this server's.
+        ("evil.example:8080", "http://evil.example:8080", 403),
+    ] {
+        let headers = with(&[("host", host), ("origin", origin)]);
+        let told = posted(&endpoint, "alice", headers, &hello()).await;
+        assert_eq!(told.status, status, "{host} {origin}: {}", told.text);
     }
 }
 
@@ -378,5 +402,46 @@ async fn a_persons_word_counts_for_whoever_asked_for_it() {
     assert_eq!(deletes(), 0);
     let told = alone(&endpoint, &renewed, "tools/call", again, &[]).await;
     assert_ne!(told["result"]["isError"], true, "{told}");
+    assert_eq!(deletes(), 1);
+}
+
+#[tokio::test]
+async fn a_person_who_is_asked_in_a_session_answers_in_it_and_nobody_answers_for_them() {
+    let daemon = Daemon::start().await;
+    let endpoint = endpoint(&daemon);
+    let mut greeting = hello();
+    greeting["params"]["capabilities"] = json!({"elicitation": {}});
+    let opened = posted(&endpoint, "alice", usual(), &greeting).await;
+    let id = opened.session.unwrap();
+    let in_session = || with(&[("mcp-session-id", &id)]);
+    let purge = json!({"name": "purge_container", "arguments": {"username": "alice"}});
+    let purge = request("tools/call", purge).to_string();
+    let response = endpoint.answer("alice", framed("POST", in_session(), purge));
+    let mut stream = response.await.into_body();
+    let mut said = String::new();
+    let question = loop {
+        let frame = tokio::time::timeout(Duration::from_secs(10), stream.frame()).await;
+        let frame = frame.expect("a question").unwrap().unwrap();
+        said += std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
+        let mut lines = said.lines().filter_map(|line| line.strip_prefix("data: "));
+        if let Some(line) = lines.find(|line| line.contains("elicitation/create")) {
+            break serde_json::from_str::<Value>(line).unwrap();
+        }
+    };
+    let typed = json!({"action": "accept", "content": {"name": "alice-container"}});
+    let answer = json!({"jsonrpc": "2.0", "id": question["id"], "result": typed});
+    let told = posted(&endpoint, "bob", in_session(), &answer).await;
+    assert_eq!(told.status, 404, "{}", told.text);
+    let deletes = || {
+        let asked = daemon.asked().into_iter();
+        asked.filter(|(line, _)| line.starts_with("DELETE")).count()
+    };
+    assert_eq!(deletes(), 0);
+    let told = posted(&endpoint, "alice", in_session(), &answer).await;
+    assert_eq!(told.status, 202, "{}", told.text);
+    let rest = tokio::time::timeout(Duration::from_secs(10), stream.collect()).await;
+    let rest = rest.expect("an end").unwrap().to_bytes();
+    let rest = String::from_utf8(rest.to_vec()).unwrap();
+    assert!(rest.contains("alice-container is deleted"), "{rest}");
     assert_eq!(deletes(), 1);
 }
