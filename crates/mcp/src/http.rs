@@ -11,7 +11,7 @@ use containarium_client::Client;
 use containarium_contract::Restrictions;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN},
     request::Parts,
     uri::Authority,
 };
@@ -102,6 +102,9 @@ impl<S: ServerHandler + Send + 'static> Endpoint<S> {
         if let Err(why) = self.is_meant(request.headers()) {
             return refused(why);
         }
+        if is_own_page(request.headers()) {
+            request.headers_mut().remove(ORIGIN);
+        }
         if let Some(sealed) = request.headers().get(SESSION) {
             let opened = sealed.to_str().ok().and_then(|sealed| {
                 let id = self.seal.open_with(sealed, owner.as_bytes()).ok()?;
@@ -142,6 +145,14 @@ impl<S: ServerHandler + Send + 'static> Endpoint<S> {
             "this server is not known by the name in `Host`; start its daemon with --allowed-host NAME",
         )
     }
+}
+
+/// Whether a page asks the very server that it is from, as one does that came from an address.
+fn is_own_page(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let from = text(ORIGIN).and_then(|origin| origin.split_once("://"));
+    from.zip(text(HOST))
+        .is_some_and(|((_, from), to)| from.eq_ignore_ascii_case(to))
 }
 
 /// The token that a request over HTTP brought.

@@ -59,10 +59,27 @@ pub struct Modes {
 
 /// A flag names a tool that there is not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no tool `{name}`; the tools are {tools}")]
+#[error("there is no tool `{name}`; {instead}")]
 pub struct NoSuchTool {
     name: String,
-    tools: String,
+    /// The nearest one, or all.
+    instead: String,
+}
+
+impl NoSuchTool {
+    fn new(name: &str, tools: &[&str]) -> Self {
+        let likeness = |tool: &str| strsim::jaro_winkler(tool, name);
+        let near = tools
+            .iter()
+            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        Self {
+            name: name.escape_debug().to_string(),
+            instead: match near.filter(|near| likeness(near) > 0.7) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the tools are {}", tools.join(", ")),
+            },
+        }
+    }
 }
 
 impl Modes {
@@ -72,10 +89,7 @@ impl Modes {
         let named = self.tools.iter().chain(&self.exclude_tools);
         for name in named {
             if !names.contains(&name.as_str()) {
-                return Err(NoSuchTool {
-                    name: name.escape_debug().to_string(),
-                    tools: names.join(", "),
-                });
+                return Err(NoSuchTool::new(name, &names));
             }
         }
         Ok(())

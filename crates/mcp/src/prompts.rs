@@ -95,18 +95,36 @@ pub(crate) fn get(name: &str, given: &JsonObject) -> Result<GetPromptResult, Err
             unknown.escape_debug()
         )));
     }
-    let mut text = written.text.to_owned();
+    let mut values = Vec::new();
     for (argument, about, default) in written.arguments {
-        let value = given.get(*argument).and_then(Value::as_str).map(str::trim);
-        let value = value.filter(|value| !value.is_empty()).or(*default);
+        let value = match given.get(*argument) {
+            None | Some(Value::Null) => "",
+            Some(Value::String(text)) => text.trim(),
+            Some(_) => return Err(invalid(format!("`{argument}` of {name} is text: {about}"))),
+        };
+        let value = Some(value).filter(|value| !value.is_empty()).or(*default);
         let Some(value) = value else {
             return Err(invalid(format!("{name} needs `{argument}`: {about}")));
         };
         let value = if value.is_empty() { "none" } else { value };
-        text = text.replace(&format!("{{{argument}}}"), value);
+        values.push((*argument, value));
     }
-    let message = PromptMessage::new_text(Role::User, text);
+    let message = PromptMessage::new_text(Role::User, filled(written.text, &values));
     Ok(GetPromptResult::new(vec![message]).with_description(written.about))
+}
+
+/// The text with the value in place of each argument in braces; what a person wrote may have braces of
+/// its own.
+fn filled(text: &str, values: &[(&str, &str)]) -> String {
+    let mut parts = text.split('{');
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (argument, rest) = part.split_once('}').unwrap_or((part, ""));
+        let value = values.iter().find(|(name, _)| *name == argument);
+        filled.push_str(value.map_or("", |(_, value)| value));
+        filled.push_str(rest);
+    }
+    filled
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use ::http::request::Parts;
 use containarium_client::{CallError, Client, Token, TokenSays};
-use containarium_contract::{CancelOperation, Effect, HostEngine, Problem};
+use containarium_contract::{CancelOperation, Effect, HostEngine, Problem, Restrictions};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -55,7 +55,7 @@ pub struct Tools {
     tools: Arc<[Tool]>,
     modes: Arc<Modes>,
     own: Option<OwnKey>,
-    seal: Arc<RequestStateCodec>,
+    pub(crate) seal: Arc<RequestStateCodec>,
 }
 
 /// The list changes with the program and its flags, and never while it runs.
@@ -125,15 +125,27 @@ impl Tools {
         http::restrictions(parts).fold(client, |client, more| client.restricted(more))
     }
 
-    /// Why the caller cannot have the tool, if so. What its token says is for showing: the daemon
+    /// What leaves the caller nothing but looking, if something does. It is for showing: the daemon
     /// decides at the call.
-    fn taken_away(&self, tool: &Tool, says: Option<&TokenSays>) -> Option<&'static str> {
-        let looks_only = says.is_some_and(|says| {
+    fn looks_only(&self, context: &RequestContext<RoleServer>) -> Option<&'static str> {
+        let by_token = |says: TokenSays| {
             let viewer = !says.roles.is_empty() && says.roles.iter().all(|role| role == "viewer");
             viewer || says.restrictions.read_only
-        });
+        };
+        if self.client(context).token().says().is_some_and(by_token) {
+            return Some("the token");
+        }
+        let parts = context.extensions.get::<Parts>();
+        let mut given = parts.into_iter().flat_map(http::restrictions);
+        given
+            .any(|given| given.read_only)
+            .then_some(Restrictions::HEADER)
+    }
+
+    /// What takes the tool away, if something does.
+    fn taken_away(&self, tool: &Tool, looks_only: Option<&'static str>) -> Option<&'static str> {
         match self.modes.taken_away_by(tool) {
-            None if looks_only && tool.effect != Effect::Read => Some("the token"),
+            None if tool.effect != Effect::Read => looks_only,
             taken => taken,
         }
     }
@@ -216,7 +228,7 @@ impl ServerHandler for Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let own_key = self.own.is_some();
-        let says = self.client(&context).token().says();
+        let looks_only = self.looks_only(&context);
         let shown = |tool: &Tool| {
             let mut card = tool.card.clone();
             if own_key && card.name == Create::NAME {
@@ -224,11 +236,11 @@ impl ServerHandler for Tools {
             }
             card
         };
-        let offered = |tool: &&Tool| self.taken_away(tool, says.as_ref()).is_none();
+        let offered = |tool: &&Tool| self.taken_away(tool, looks_only).is_none();
         let cards = self.tools.iter().filter(offered).map(shown).collect();
         Ok(ListToolsResult::with_all_items(cards)
             .with_ttl_ms(LIST_IS_GOOD_FOR_MS)
-            // It follows the caller's token.
+            // It follows the caller.
             .with_cache_scope(CacheScope::Private))
     }
 
@@ -318,12 +330,12 @@ impl ServerHandler for Tools {
         mut call: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let says = self.client(&context).token().says();
+        let looks_only = self.looks_only(&context);
         let find = |tool: &&Tool| tool.card.name == call.name;
         let Some(tool) = self.tools.iter().find(find) else {
-            return Err(self.no_such_tool(&call.name, says.as_ref()));
+            return Err(self.no_such_tool(&call.name, looks_only));
         };
-        if let Some(by) = self.taken_away(tool, says.as_ref()) {
+        if let Some(by) = self.taken_away(tool, looks_only) {
             let name = &tool.card.name;
             return Err(ErrorData::invalid_params(
                 format!("{name} is not offered: {by} takes it away"),
@@ -339,11 +351,11 @@ impl ServerHandler for Tools {
 }
 
 impl Tools {
-    fn no_such_tool(&self, asked: &str, says: Option<&TokenSays>) -> ErrorData {
+    fn no_such_tool(&self, asked: &str, looks_only: Option<&'static str>) -> ErrorData {
         let offered = self
             .tools
             .iter()
-            .filter(|tool| self.taken_away(tool, says).is_none());
+            .filter(|tool| self.taken_away(tool, looks_only).is_none());
         let names: Vec<_> = offered.map(|tool| tool.card.name.as_ref()).collect();
         let asked: String = asked.chars().take(80).collect();
         ErrorData::invalid_params(

@@ -175,3 +175,125 @@ fn judged(stake: Stake, answer: &ElicitResult) -> Word {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Router, extract::Request};
+    use containarium_client::{Client, Token};
+    use containarium_contract::Face;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, split};
+
+    use super::*;
+    use crate::{Tools, serve};
+
+    const ID: &str = "01jd3zq8m4k6t1w9v5r2x7y0bc";
+
+    /// The tools of a daemon with a container of alice's, and how often that was deleted.
+    fn tools() -> (Tools, Arc<Mutex<u32>>) {
+        let deletes = Arc::new(Mutex::new(0));
+        let count = deletes.clone();
+        let daemon = Router::new().fallback(async move |request: Request| {
+            if request.method() == "DELETE" {
+                *count.lock().unwrap() += 1;
+            }
+            json!({
+                "container": {
+                    "id": ID, "name": "alice-container", "username": "alice", "owner": "alice",
+                    "state": "stopped", "resources": {"cpu": "4", "memory": "4GB", "disk": "50GB"},
+                    "sshKeys": [], "createdAt": 1, "updatedAt": 2, "labels": {},
+                    "image": "images:ubuntu/24.04", "dockerEnabled": true, "network": {
+                        "ipAddress": "", "macAddress": "", "interface": "eth0", "bridge": "br0"
+                    },
+                },
+                "engine": "ok", "message": "it is gone", "containerName": "alice-container",
+            })
+            .to_string()
+        });
+        let client = Client::within(daemon, Token::fixed("eyJtest"), Face::Mcp);
+        (Tools::new(client), deletes)
+    }
+
+    /// What purge_container says to a client that can ask, with these fields beside its arguments.
+    async fn purged(tools: &Tools, more: Value) -> Value {
+        let mut call = json!({
+            "name": "purge_container", "arguments": {"username": "alice"}, "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {"elicitation": {}},
+            },
+        });
+        let mut lines = String::new();
+        for (id, method) in ["server/discover", "tools/call"].iter().enumerate() {
+            let line = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": call});
+            lines += &format!("{line}\n");
+            for (key, value) in more.as_object().unwrap() {
+                call[key] = value.clone();
+            }
+        }
+        let (mut near, far) = tokio::io::duplex(1 << 16);
+        let (input, output) = split(far);
+        let serving = serve(input, output, tools.clone(), None);
+        let (mut told, typed) = (String::new(), async {
+            near.write_all(lines.as_bytes()).await.unwrap();
+            near.shutdown().await.unwrap();
+            near
+        });
+        let (served, mut near) = tokio::join!(serving, typed);
+        served.unwrap();
+        near.read_to_string(&mut told).await.unwrap();
+        let answer: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+        answer["result"].clone()
+    }
+
+    /// A question as this server seals it, asked of alice-container by `tool`.
+    fn sealed(tools: &Tools, tool: &str, good_for: Option<Duration>) -> String {
+        let bound = json!(["", tool, {"username": "alice"}, "alice"]).to_string();
+        let options = SealOptions::new().associated_data(bound.as_bytes());
+        let options = good_for.into_iter().fold(options, SealOptions::ttl);
+        tools.seal.seal_with(ID.as_bytes(), &options)
+    }
+
+    fn agreed(state: &str) -> Value {
+        let typed = json!({"action": "accept", "content": {"name": "alice-container"}});
+        json!({"requestState": state, "inputResponses": {"confirm": typed}})
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_another_tool_or_of_another_time_removes_nothing() {
+        let (tools, deletes) = tools();
+        let over = sealed(&tools, "purge_container", Some(Duration::ZERO));
+        // Its millisecond is over when another one is sealed.
+        while sealed(&tools, "purge_container", Some(Duration::ZERO)) == over {
+            tokio::task::yield_now().await;
+        }
+        for state in [over, sealed(&tools, "delete_container", Some(GOOD_FOR))] {
+            let told = purged(&tools, agreed(&state)).await;
+            assert_eq!(told["isError"], true, "{told}");
+            let said = told["content"][0]["text"].as_str().unwrap();
+            assert!(
+                said.starts_with("the answer is over a minute old"),
+                "{said}"
+            );
+        }
+        assert_eq!(*deletes.lock().unwrap(), 0);
+        let good = sealed(&tools, "purge_container", Some(GOOD_FOR));
+        let told = purged(&tools, agreed(&good)).await;
+        assert_ne!(told["isError"], true, "{told}");
+        assert_eq!(*deletes.lock().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn every_question_has_its_time() {
+        let (tools, _) = tools();
+        let asked = purged(&tools, json!({})).await;
+        let for_ever = sealed(&tools, "purge_container", None);
+        let body = |state: &str| state.split('.').nth(1).unwrap().to_owned();
+        let asked = body(asked["requestState"].as_str().unwrap());
+        // It begins with the time, eight bytes of it.
+        let (time, rest) = asked.split_at(11);
+        assert_eq!(rest, &body(&for_ever)[11..]);
+        assert_ne!(time, &body(&for_ever)[..11]);
+    }
+}

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, process::Command};
 
 mod mcp_doctor;
+mod mcp_endpoint;
 mod mcp_install;
 mod operations;
 mod servers;

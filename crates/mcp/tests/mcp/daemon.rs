@@ -2,18 +2,30 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::{Router, extract::Request, http::StatusCode, response::IntoResponse};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, StatusCode},
+    response::IntoResponse,
+};
 use containarium_client::{Client, Token};
-use containarium_contract::{Face, HostEngine};
+use containarium_contract::{Face, HostEngine, Restrictions};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// One request, as `METHOD /path?query`, and its body.
 pub(crate) type Asked = (String, Value);
 
+/// How one request was signed.
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    pub(crate) token: String,
+    pub(crate) restrictions: Vec<String>,
+}
+
 pub(crate) struct Daemon {
     pub(crate) url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<(Asked, Signed)>>>,
 }
 
 impl Daemon {
@@ -45,14 +57,13 @@ impl Daemon {
         let app = Router::new().fallback(async move |request: Request| {
             assert_eq!(request.headers()[Face::HEADER], "mcp");
             let line = format!("{} {}", request.method(), request.uri());
+            let signed = Signed::of(request.headers());
             let body = axum::body::to_bytes(request.into_body(), 1 << 20)
                 .await
                 .unwrap();
             let (status, text) = answer(&line);
-            notes
-                .lock()
-                .unwrap()
-                .push((line, serde_json::from_slice(&body).unwrap_or(Value::Null)));
+            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            notes.lock().unwrap().push(((line, body), signed));
             let engine = engine.map(|engine| [(HostEngine::HEADER, engine)]);
             (StatusCode::from_u16(status).unwrap(), engine, text).into_response()
         });
@@ -67,7 +78,25 @@ impl Daemon {
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+        let asked = self.asked.lock().unwrap();
+        asked.iter().map(|(asked, _)| asked.clone()).collect()
+    }
+
+    /// How each of them was signed.
+    pub(crate) fn signed(&self) -> Vec<Signed> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().map(|(_, signed)| signed.clone()).collect()
+    }
+}
+
+impl Signed {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        let restrictions = headers.get_all(Restrictions::HEADER).iter();
+        Self {
+            token: text(&headers["authorization"]),
+            restrictions: restrictions.map(text).collect(),
+        }
     }
 }
 

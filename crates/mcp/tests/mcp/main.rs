@@ -7,13 +7,20 @@
 )]
 
 mod bad_arguments;
+mod completions;
 mod daemon;
+mod endpoint;
 mod failures;
 mod hints;
 mod lifecycle;
 mod listing;
+mod modes;
+mod person;
 mod program;
+mod prompts;
 mod requests;
+mod resources;
 mod session;
 mod simulated;
 mod troubleshooting;
+mod word;

@@ -104,16 +104,20 @@ async fn structured_content_and_text_hold_the_same_data() {
 }
 
 /// A person at the keyboard: lines in, lines out.
-struct Typist {
+pub(crate) struct Typist {
     input: Option<tokio::io::WriteHalf<DuplexStream>>,
     output: tokio::io::Lines<BufReader<tokio::io::ReadHalf<DuplexStream>>>,
 }
 
 impl Typist {
     fn sit_down(daemon: &Daemon) -> Self {
+        Self::before(daemon.client())
+    }
+
+    pub(crate) fn before(tools: impl Into<Tools>) -> Self {
         let (near, far) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(far);
-        tokio::spawn(serve(input, output, daemon.client(), None));
+        tokio::spawn(serve(input, output, tools.into(), None));
         let (output, input) = tokio::io::split(near);
         Self {
             input: Some(input),
@@ -121,7 +125,7 @@ impl Typist {
         }
     }
 
-    async fn types(&mut self, line: &str) {
+    pub(crate) async fn types(&mut self, line: &str) {
         let input = self.input.as_mut().unwrap();
         input
             .write_all(format!("{line}\n").as_bytes())
@@ -129,11 +133,13 @@ impl Typist {
             .unwrap();
     }
 
-    async fn reads(&mut self) -> Value {
+    pub(crate) async fn reads(&mut self) -> Value {
+        self.reads_within(Duration::from_secs(10)).await
+    }
+
+    pub(crate) async fn reads_within(&mut self, patience: Duration) -> Value {
         let line = self.output.next_line();
-        let line = tokio::time::timeout(Duration::from_secs(10), line)
-            .await
-            .expect("a line");
+        let line = tokio::time::timeout(patience, line).await.expect("a line");
         serde_json::from_str(&line.unwrap().expect("not the end")).unwrap()
     }
 }
