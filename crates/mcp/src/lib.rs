@@ -8,6 +8,7 @@
 //! Nothing is decided here: a tool's arguments become a request, its answer is the REST answer.
 
 mod add_key;
+mod call;
 mod cancel_operation;
 mod changed;
 mod completions;

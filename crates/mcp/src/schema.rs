@@ -26,10 +26,15 @@ pub(crate) fn shown<T: JsonSchema>() -> Map<String, Value> {
     schema
 }
 
-/// The schema of an answer.
-pub(crate) fn answer<T: JsonSchema>() -> Map<String, Value> {
+/// The schema of an answer. What a change answers is `whole` in the answers of the tools that look: its
+/// own says of each field only what it is, since some clients read no list of tools beyond 64 KiB.
+pub(crate) fn answer<T: JsonSchema>(whole: bool) -> Map<String, Value> {
     let mut schema = of::<T>(SchemaSettings::for_serialize);
     tidy(&mut schema, Way::Out);
+    if !whole {
+        fields(&mut schema).for_each(|field| fields(field).for_each(without_words));
+    }
+    untrusted::announce(&mut schema);
     schema.remove("title");
     schema.remove("description");
     schema
@@ -53,6 +58,26 @@ fn of<T: JsonSchema>(contract: fn(SchemaSettings) -> SchemaSettings) -> Map<Stri
 /// For a field whose type has an example that a model must not take for a value.
 pub(crate) fn without_example(schema: &mut schemars::Schema) {
     schema.remove("examples");
+}
+
+/// The schemas of a schema's fields; of a list, those of what is in it.
+fn fields<'s>(
+    schema: &'s mut Map<String, Value>,
+) -> Box<dyn Iterator<Item = &'s mut Map<String, Value>> + 's> {
+    let is_list = schema.contains_key("items");
+    let name = if is_list { "items" } else { "properties" };
+    let inner = schema.get_mut(name).and_then(Value::as_object_mut);
+    if is_list {
+        return Box::new(inner.into_iter().flat_map(fields));
+    }
+    let inner = inner.into_iter().flat_map(Map::values_mut);
+    Box::new(inner.filter_map(Value::as_object_mut))
+}
+
+/// Takes away what is said of a schema and of all that is in it.
+fn without_words(schema: &mut Map<String, Value>) {
+    schema.remove("description");
+    fields(schema).for_each(without_words);
 }
 
 /// Which way the data goes that a schema describes.

@@ -151,7 +151,9 @@ impl Tool {
             .open_world(false);
         let card = rmcp::model::Tool::new(F::NAME, F::ABOUT, schema::shown::<F>())
             .with_title(F::TITLE)
-            .with_raw_output_schema(Arc::new(schema::answer::<F::Answer>()))
+            .with_raw_output_schema(Arc::new(schema::answer::<F::Answer>(
+                F::EFFECT == Effect::Read,
+            )))
             .with_annotations(hints);
         Self {
             card,

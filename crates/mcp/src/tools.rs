@@ -1,25 +1,27 @@
 //! The tools, answered by a daemon. Not how messages travel.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use ::http::request::Parts;
-use containarium_client::{CallError, Client, Token, TokenSays};
-use containarium_contract::{CancelOperation, Effect, HostEngine, Problem, Restrictions};
+use containarium_client::{Client, Token, TokenSays};
+use containarium_contract::{Effect, Restrictions};
+use futures_util::FutureExt as _;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-        CompleteResult, ContentBlock, CustomRequest, CustomResult, DiscoverResult, ErrorCode,
-        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
-        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, RequestStateCodec,
-        ServerCapabilities, ServerConfig,
+        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+        CustomRequest, CustomResult, DiscoverResult, ErrorCode, GetPromptRequestParams,
+        GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+        ReadResourceResponse, ReadResourceResult, RequestStateCodec, ServerCapabilities,
+        ServerConfig,
     },
     service::RequestContext,
 };
 
 use crate::{
     add_key::AddKey,
+    call::misread,
     cancel_operation::CancelOp,
     completions,
     create::{self, Create},
@@ -36,16 +38,14 @@ use crate::{
     metrics::Metrics,
     modes::{Modes, NoSuchTool},
     own_key::OwnKey,
-    progress::{self, Watch},
     prompts,
     purge::Purge,
     remove_key::RemoveKey,
     resources, seal,
     start::Start,
     stop::Stop,
-    tool::{Answer, Call, Form as _, Tool},
+    tool::{Form as _, Tool},
     undelete::Undelete,
-    word::{Asking, Word},
 };
 
 /// The tools of one daemon. Cheap to clone.
@@ -53,7 +53,7 @@ use crate::{
 pub struct Tools {
     client: Client,
     tools: Arc<[Tool]>,
-    modes: Arc<Modes>,
+    pub(crate) modes: Arc<Modes>,
     own: Option<OwnKey>,
     pub(crate) seal: Arc<RequestStateCodec>,
 }
@@ -114,7 +114,7 @@ impl Tools {
 
     /// The client for one request: over HTTP each acts with its own token, and gives up what it says
     /// it gives up.
-    fn client(&self, context: &RequestContext<RoleServer>) -> Client {
+    pub(crate) fn client(&self, context: &RequestContext<RoleServer>) -> Client {
         let Some(parts) = context.extensions.get::<Parts>() else {
             return self.client.clone();
         };
@@ -148,48 +148,6 @@ impl Tools {
             None if tool.effect != Effect::Read => looks_only,
             taken => taken,
         }
-    }
-
-    /// Makes the call, or asks for a person's word first.
-    async fn answered(
-        &self,
-        call: &CallToolRequestParams,
-        mut begun: Call,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let client = self.client(context);
-        if !self.modes.allow_irreversible {
-            match begun.form.stake(&client).await {
-                Ok(None) => {}
-                Ok(Some(stake)) => {
-                    let says = client.token().says();
-                    let asking = Asking {
-                        seal: &self.seal,
-                        principal: says.and_then(|says| says.subject).unwrap_or_default(),
-                        call,
-                        context,
-                    };
-                    match asking.word(stake).await {
-                        Word::Given(id) => begun.form.agreed(id),
-                        Word::Ask(question) => return Ok((*question).into()),
-                        Word::Refused(why) => return Ok(failed(why, None).into()),
-                    }
-                }
-                Err(error) => return Ok(result(Err(error), client.is_simulated()).into()),
-            }
-        }
-        let watch = Watch::new(context.meta.get_progress_token().is_some());
-        let mut answer = begun.form.call(client.clone(), watch.clone());
-        let done = progress::reported(begun.doing, &watch, &mut answer, context);
-        tokio::select! {
-            done = done => return Ok(result(done, client.is_simulated()).into()),
-            () = context.ct.cancelled() => {}
-        }
-        if begun.undone_if_cancelled {
-            tokio::spawn(undo(client, watch, answer));
-        }
-        // A cancelled request is never answered; dropping the call hangs up on the daemon.
-        Err(ErrorData::internal_error("cancelled", None))
     }
 }
 
@@ -327,6 +285,23 @@ impl ServerHandler for Tools {
 
     async fn call_tool(
         &self,
+        call: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        // So that a fault of ours is an answer and no silence. What is asked of the client meanwhile finds
+        // its way by the task, which thus stays the same.
+        let called = AssertUnwindSafe(self.called(call, context)).catch_unwind();
+        called.await.unwrap_or_else(|_| {
+            let sentence = "the tool failed, and that is a fault in it; what it began may go on: \
+                            call list_operations";
+            Err(ErrorData::internal_error(sentence, None))
+        })
+    }
+}
+
+impl Tools {
+    async fn called(
+        &self,
         mut call: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
@@ -348,9 +323,7 @@ impl ServerHandler for Tools {
             Err(problem) => Ok(misread(&problem).into()),
         }
     }
-}
 
-impl Tools {
     fn no_such_tool(&self, asked: &str, looks_only: Option<&'static str>) -> ErrorData {
         let offered = self
             .tools
@@ -367,65 +340,4 @@ impl Tools {
             None,
         )
     }
-}
-
-/// How long a daemon may take to say which operation a call has begun.
-const KNOWN: Duration = Duration::from_secs(5);
-
-/// Cancels the operation of a call that is cancelled. It may have been asked for without being known
-/// yet.
-async fn undo(
-    client: Client,
-    watch: Watch,
-    answer: Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send>>,
-) {
-    let id = tokio::select! {
-        operation = watch.operation() => operation.id,
-        // There is nothing left to cancel.
-        _ = answer => return,
-        () = tokio::time::sleep(KNOWN) => return,
-    };
-    // One that is over by now is no failure, and nobody waits to be told of any other.
-    let _ = client.call(&CancelOperation { id }).await;
-}
-
-/// A model reads the text, so the text says what a header says to programs. A failure has made
-/// nothing, and its first words are what people look for.
-fn result(done: Result<Answer, CallError>, simulated: bool) -> CallToolResult {
-    match done {
-        Ok(answer) => {
-            let mut result = CallToolResult::structured(answer.structured);
-            let text = if simulated {
-                format!("{}\n{}", HostEngine::SIMULATED, answer.text)
-            } else {
-                answer.text
-            };
-            result.content = vec![ContentBlock::text(text)];
-            result
-        }
-        Err(error) => {
-            let mut result = failed(error.to_string(), error.hint());
-            if simulated {
-                result
-                    .content
-                    .push(ContentBlock::text(HostEngine::SIMULATED));
-            }
-            result
-        }
-    }
-}
-
-fn misread(problem: &Problem) -> CallToolResult {
-    failed(
-        format!("invalid arguments: {}", problem.error),
-        problem.hint.clone(),
-    )
-}
-
-fn failed(sentence: String, hint: Option<String>) -> CallToolResult {
-    let text = match hint {
-        Some(hint) => format!("{sentence}\nHint: {hint}"),
-        None => sentence,
-    };
-    CallToolResult::error(vec![ContentBlock::text(text)])
 }

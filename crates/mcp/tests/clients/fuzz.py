@@ -1,4 +1,4 @@
-"""mcp-fuzzer, which else reads lines of 64 KiB at most: the list of our tools is longer, and it would try none of them."""
+"""mcp-fuzzer, which else reads lines of 64 KiB at most: a page of containers is longer."""
 
 import asyncio
 import functools

@@ -6,7 +6,11 @@ use containarium_mcp::Tools;
 use rmcp::{ServiceExt, model::CallToolRequestParams};
 use serde_json::{Value, json};
 
-use crate::{daemon::Daemon, session::call};
+use crate::{
+    daemon::Daemon,
+    person::{Era, Person},
+    session::call,
+};
 
 /// The text of a result that is an error and has no structured content.
 fn text(result: &Value) -> &str {
@@ -33,6 +37,20 @@ async fn a_bad_token_opens_as_the_handbook_prints_it() {
         "{lines:?}"
     );
     assert_eq!(lines.len(), 2);
+}
+
+#[tokio::test]
+async fn a_fault_of_ours_is_an_answer_and_not_the_last_one() {
+    // The daemon in this process panics, and with it the tool that asks.
+    let broken = axum::Router::new().fallback(async || -> &'static str { panic!("on purpose") });
+    let client = Client::within(broken, Token::fixed("eyJtest"), Face::Mcp);
+    let mut person = Person::with(client, Era::Metadata, json!({})).await;
+    for _ in 0..2 {
+        let answer = person.calls("get_system_info", json!({}), json!({})).await;
+        assert_eq!(answer["error"]["code"], -32603, "{answer}");
+        let sentence = answer["error"]["message"].as_str().unwrap();
+        assert!(sentence.contains("a fault in it"), "{sentence}");
+    }
 }
 
 #[tokio::test]

@@ -115,6 +115,13 @@ async fn no_schema_holds_what_a_client_is_known_to_refuse() {
 }
 
 #[tokio::test]
+async fn the_list_is_a_line_that_clients_read_who_take_64_kib() {
+    let list = serde_json::to_string(&tools().await).unwrap();
+    // With room for what else is in the line.
+    assert!(list.len() < 63 * 1024, "{}", list.len());
+}
+
+#[tokio::test]
 async fn the_hints_follow_the_contract() {
     use containarium_contract as c;
     let effects = [
