@@ -88,7 +88,7 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let filter = EnvFilter::try_from_env("CONTAINARIUM_LOG").unwrap_or_else(|_| "info".into());
+        let filter = EnvFilter::try_from_env("CONTAINARIUM_LOG").unwrap_or_else(|_| "info,rmcp=warn".into());
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(std::io::stderr().is_terminal())
