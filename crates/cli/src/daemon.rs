@@ -53,7 +53,8 @@ pub(crate) struct Daemon {
         long,
         value_name = "NAME",
         env = "CONTAINARIUM_ALLOWED_HOSTS",
-        value_delimiter = ' '
+        value_delimiter = ' ',
+        value_parser = mcp_endpoint::host
     )]
     pub(crate) allowed_host: Vec<String>,
     #[command(flatten)]
@@ -88,7 +89,8 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let filter = EnvFilter::try_from_env("CONTAINARIUM_LOG").unwrap_or_else(|_| "info,rmcp=warn".into());
+        let filter =
+            EnvFilter::try_from_env("CONTAINARIUM_LOG").unwrap_or_else(|_| "info,rmcp=warn".into());
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(std::io::stderr().is_terminal())
@@ -177,7 +179,21 @@ fn other(error: impl ToString) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::tests::refused;
+    use crate::command::tests::{parsed, refused};
+
+    #[test]
+    fn an_allowed_host_is_a_name_and_nothing_around_it() {
+        parsed("daemon --allowed-host box.example --allowed-host box");
+        for other in [
+            "https://box.example",
+            "box.example:8443",
+            "box.example/mcp",
+            "a,b",
+        ] {
+            let error = refused(&format!("daemon --allowed-host {other}"));
+            assert!(error.contains("such as containers.example.com"), "{error}");
+        }
+    }
 
     /// clap would show the value of a variable in its help, so two are read by us.
     const READ_BY_US: [&str; 2] = ["jwt-secret", "jwt-secret-file"];

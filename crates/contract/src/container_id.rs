@@ -6,6 +6,8 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ulid::is_ulid;
+
 /// A ULID in lower case; a container that is deleted and made anew has another.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -30,13 +32,7 @@ impl FromStr for ContainerId {
     type Err = NotAContainerId;
 
     fn from_str(text: &str) -> Result<Self, NotAContainerId> {
-        let crockford = |c: char| {
-            c.is_ascii_digit() || (c.is_ascii_lowercase() && !matches!(c, 'i' | 'l' | 'o' | 'u'))
-        };
-        let good = text.len() == 26
-            && text.chars().all(crockford)
-            && text.starts_with(|c: char| ('0'..='7').contains(&c));
-        if good {
+        if is_ulid(text, char::is_ascii_lowercase) {
             Ok(Self(text.to_owned()))
         } else {
             Err(NotAContainerId)

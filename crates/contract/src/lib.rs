@@ -29,6 +29,7 @@ mod ssh_keys;
 mod subject;
 mod system;
 mod tunnel;
+mod ulid;
 mod username;
 
 pub use admin::{

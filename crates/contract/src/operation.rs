@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Effect, Endpoint, Method, Problem, Subject};
+use crate::{Effect, Endpoint, Method, Problem, Subject, ulid::is_ulid};
 
 /// An operation's id, a ULID.
 #[derive(
@@ -32,13 +32,7 @@ impl FromStr for OperationId {
     type Err = NotAnOperationId;
 
     fn from_str(text: &str) -> Result<Self, NotAnOperationId> {
-        let crockford = |c: char| {
-            c.is_ascii_digit() || (c.is_ascii_uppercase() && !matches!(c, 'I' | 'L' | 'O' | 'U'))
-        };
-        let good = text.len() == 26
-            && text.chars().all(crockford)
-            && text.starts_with(|c: char| ('0'..='7').contains(&c));
-        if good {
+        if is_ulid(text, char::is_ascii_uppercase) {
             Ok(Self(text.to_owned()))
         } else {
             Err(NotAnOperationId)

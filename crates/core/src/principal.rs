@@ -66,11 +66,6 @@ impl Principal {
         self.restrictions.iter().all(|one| one.covers(username))
     }
 
-    /// The most containers it may have: the smallest number that is said.
-    pub fn max(&self) -> Option<u32> {
-        self.restrictions.iter().filter_map(|one| one.max).min()
-    }
-
     /// Whether it changes nothing.
     pub fn is_read_only(&self) -> bool {
         self.restrictions.iter().any(|one| one.read_only)
@@ -147,7 +142,6 @@ mod tests {
         assert!(covers("agent-a"));
         assert!(!covers("agent-b"), "the second does not cover it");
         assert!(!covers("web"), "the first does not cover it");
-        assert_eq!(who.max(), Some(5));
         assert!(who.is_read_only() && who.is_restricted_to_names());
         assert!(!agent(&["max=1"]).is_restricted_to_names());
     }

@@ -38,13 +38,6 @@ const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 /// An answer's body, whole or a stream.
 pub(crate) type Body = BoxBody<bytes::Bytes, Infallible>;
 
-/// Who may ask by which name.
-#[derive(Clone, Debug, Default)]
-pub struct Names {
-    /// Names and addresses of this server, beside those of the machine itself.
-    pub hosts: Vec<String>,
-}
-
 /// The tools as an HTTP service: each request acts with the token that it brings itself.
 #[derive(Clone)]
 pub struct Endpoint<S: ServerHandler> {
@@ -54,10 +47,11 @@ pub struct Endpoint<S: ServerHandler> {
 }
 
 impl Endpoint<Tools> {
-    /// The tools of the daemon that `client` calls, until `stop`.
-    pub fn of_tools(client: Client, names: &Names, stop: CancellationToken) -> Self {
+    /// The tools of the daemon that `client` calls, until `stop`. It is called by one of `hosts` or of the
+    /// machine's own names and addresses.
+    pub fn of_tools(client: Client, hosts: &[String], stop: CancellationToken) -> Self {
         let tools = Tools::new(client);
-        Self::new(move || tools.clone(), names, stop)
+        Self::new(move || tools.clone(), hosts, stop)
     }
 }
 
@@ -65,7 +59,7 @@ impl<S: ServerHandler + Send + 'static> Endpoint<S> {
     /// What `handler` makes, one for each session or request, until `stop`.
     pub fn new(
         handler: impl Fn() -> S + Send + Sync + 'static,
-        names: &Names,
+        hosts: &[String],
         stop: CancellationToken,
     ) -> Self {
         let config = StreamableHttpServerConfig::default()
@@ -76,7 +70,7 @@ impl<S: ServerHandler + Send + 'static> Endpoint<S> {
             .iter()
             .flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")])
             .collect();
-        for host in &names.hosts {
+        for host in hosts {
             origins.extend([format!("https://{host}:*"), format!("http://{host}:*")]);
         }
         // Ours is kinder: no name leads to an address that is written out.
@@ -88,7 +82,7 @@ impl<S: ServerHandler + Send + 'static> Endpoint<S> {
                 config,
             ),
             seal: Arc::new(seal::fresh()),
-            hosts: names.hosts.clone().into(),
+            hosts: hosts.into(),
         }
     }
 

@@ -48,7 +48,7 @@ mod untrusted;
 mod word;
 
 pub use debug_log::DebugLog;
-pub use http::{Endpoint, Names};
+pub use http::Endpoint;
 pub use modes::{Modes, NoSuchTool};
 pub use own_key::{NoOwnKey, OwnKey};
 pub use serve::{ServeError, serve};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use containarium_mcp::{Endpoint, Names, Tools};
+use containarium_mcp::{Endpoint, Tools};
 use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
@@ -14,10 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::daemon::Daemon;
 
 fn endpoint(daemon: &Daemon) -> Endpoint<Tools> {
-    let names = Names {
-        hosts: vec!["box.example".to_owned()],
-    };
-    Endpoint::of_tools(daemon.client(), &names, CancellationToken::new())
+    let hosts = ["box.example".to_owned()];
+    Endpoint::of_tools(daemon.client(), &hosts, CancellationToken::new())
 }
 
 /// What was answered, once the answer is over.
