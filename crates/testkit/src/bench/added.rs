@@ -9,7 +9,7 @@ use super::{
     machine::{most_resident, resident},
     place::Place,
     progress::Progress,
-    subject::{ADDED_MCP_GET, ADDED_MCP_LIST, MCP_IDLE, MCP_LOAD, MCP_START},
+    subject::{ADDED_MCP_GET, MCP_IDLE, MCP_LOAD, MCP_START, PAGE_HTTP, PAGE_REST, PAGE_STDIO},
     tally::Tally,
     way::Way,
 };
@@ -53,7 +53,7 @@ pub(super) async fn calls(
     rounds: u32,
 ) {
     let mut mcp = started(place).await;
-    let (list, get) = ("/v1/containers", format!("/v1/containers/{username}"));
+    let get = format!("/v1/containers/{username}");
     let who = json!({"username": username});
     let at = Some(many);
     let tried = [
@@ -69,15 +69,22 @@ pub(super) async fn calls(
         mcp.stop().await;
         return;
     }
+    let kept = place.rest.kept();
+    let has_endpoint = kept.tool("list_containers", json!({})).await;
     let mut progress = Progress::of("calls through MCP", rounds * CALLS);
     for round in 0..rounds * CALLS {
         progress.round(round + 1);
         let since = Since::now();
-        place.rest.read(list).await;
-        let rest = since.ms();
+        kept.read("/v1/containers?limit=50").await;
+        tally.note_at(&PAGE_REST, at, Way::Ours, since.ms());
         let since = Since::now();
         mcp.must("list_containers", json!({})).await;
-        tally.note_at(&ADDED_MCP_LIST, at, Way::Ours, since.ms() - rest);
+        tally.note_at(&PAGE_STDIO, at, Way::Ours, since.ms());
+        if has_endpoint {
+            let since = Since::now();
+            assert!(kept.tool("list_containers", json!({})).await);
+            tally.note_at(&PAGE_HTTP, at, Way::Ours, since.ms());
+        }
 
         let since = Since::now();
         place.rest.read(&get).await;

@@ -155,6 +155,28 @@ impl Rest {
         }
     }
 
+    /// Calls a tool through `/mcp`; whether there was an answer.
+    pub(super) async fn tool(&self, name: &str, arguments: Value) -> bool {
+        let era = "2026-07-28";
+        let request = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": name, "arguments": arguments, "_meta": {
+                "io.modelcontextprotocol/protocolVersion": era,
+                "io.modelcontextprotocol/clientCapabilities": {},
+            }},
+        });
+        let call = self.http.post(format!("{}/mcp", self.url));
+        let call = call.bearer_auth(&self.token).json(&request);
+        let call = call
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", era)
+            .header("mcp-method", "tools/call")
+            .header("mcp-name", name);
+        let answer = call.send().await.unwrap();
+        let answered = answer.status().is_success();
+        answered && answer.text().await.unwrap().contains("structuredContent")
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Vec<u8>) {
         let mut call = self
             .http

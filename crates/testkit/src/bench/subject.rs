@@ -214,11 +214,25 @@ pub(super) static ADDED_DELETE: Subject = of(
     "the same of delete of a running one",
 );
 /// See its words.
-pub(super) static ADDED_MCP_LIST: Subject = of(
+pub(super) static PAGE_REST: Subject = of(
     ADDED,
-    "by MCP to a list",
+    "a page of 50 by REST alone",
     Milliseconds,
-    "`tools/call` of list_containers less `GET /v1/containers` on a new connection right before",
+    "`GET /v1/containers?limit=50` on a connection that is kept",
+);
+/// See its words.
+pub(super) static PAGE_STDIO: Subject = of(
+    ADDED,
+    "the same by mcp-server",
+    Milliseconds,
+    "`tools/call` of list_containers over stdio right after, which answers 50 at once",
+);
+/// See its words.
+pub(super) static PAGE_HTTP: Subject = of(
+    ADDED,
+    "the same by /mcp",
+    Milliseconds,
+    "`tools/call` of list_containers over Streamable HTTP (2026-07-28) right after, on a connection that is kept",
 );
 /// See its words.
 pub(super) static ADDED_MCP_GET: Subject = of(
