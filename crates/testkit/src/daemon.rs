@@ -326,7 +326,7 @@ impl TestDaemon {
         body: Option<&str>,
         headers: &[(&str, &str)],
     ) -> Answer {
-        Self::asked(&self.url, method, path, token, body, headers).await
+        Self::ask_at_with(&self.url, method, path, token, body, headers).await
     }
 
     /// The same of whichever daemon is at this URL.
@@ -337,10 +337,11 @@ impl TestDaemon {
         token: Option<&str>,
         body: Option<&str>,
     ) -> Answer {
-        Self::asked(url, method, path, token, body, &[]).await
+        Self::ask_at_with(url, method, path, token, body, &[]).await
     }
 
-    async fn asked(
+    /// The same with further headers.
+    pub async fn ask_at_with(
         url: &str,
         method: &str,
         path: &str,

@@ -39,7 +39,7 @@ pub use junk::Junk;
 pub use laptop::Laptop;
 pub use listening::{Listening, Message};
 pub use login::{Key, Login, Said};
-pub use mcp_session::{McpSession, ToolResult};
+pub use mcp_session::{Heard, McpSession, ToolResult};
 pub use program::program;
 pub use reference::Reference;
 pub use simulated::Simulated;

@@ -20,6 +20,18 @@ pub struct McpSession {
     to: ChildStdin,
     from: Lines<BufReader<ChildStdout>>,
     last: u64,
+    /// What the person answers, where there is one who can be asked.
+    person: Option<Value>,
+    asked: Vec<String>,
+}
+
+/// What is heard of a call that is under way.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    /// How far it is: the notification's params.
+    Progress(Value),
+    /// Its end.
+    Done(ToolResult),
 }
 
 /// What a tool gave.
@@ -33,18 +45,49 @@ pub struct ToolResult {
     pub structured: Value,
 }
 
+impl ToolResult {
+    fn of(message: &Value) -> Self {
+        assert!(message.get("error").is_none(), "{message}");
+        let result = &message["result"];
+        let text = result["content"][0]["text"].as_str();
+        Self {
+            is_error: result["isError"] == true,
+            text: text.unwrap_or_default().to_owned(),
+            structured: result["structuredContent"].clone(),
+        }
+    }
+}
+
 impl McpSession {
     /// Starts the program beside this test's own, and shakes hands.
     pub async fn with(daemon: &TestDaemon) -> Self {
+        Self::of(Self::server(&daemon.url, &daemon.admin_token())).await
+    }
+
+    /// The program beside this test's own, for the daemon at `url`.
+    pub fn server(url: &str, token: &str) -> Command {
         let mut server = Command::new(program("mcp-server"));
         server
-            .env("CONTAINARIUM_SERVER_URL", &daemon.url)
-            .env("CONTAINARIUM_JWT_TOKEN", daemon.admin_token());
-        Self::of(server).await
+            .env("CONTAINARIUM_SERVER_URL", url)
+            .env("CONTAINARIUM_JWT_TOKEN", token);
+        server
     }
 
     /// Starts this program, and shakes hands.
-    pub async fn of(mut server: Command) -> Self {
+    pub async fn of(server: Command) -> Self {
+        Self::greeted(server, None).await
+    }
+
+    /// The same as a client that can ask a person, who declines until [`Self::person_says`] otherwise.
+    pub async fn before_a_person(server: Command) -> Self {
+        Self::greeted(server, Some(json!({"action": "decline"}))).await
+    }
+
+    async fn greeted(mut server: Command, person: Option<Value>) -> Self {
+        let can = match &person {
+            Some(_) => json!({"elicitation": {"form": {}}}),
+            None => json!({}),
+        };
         let mut server = server
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -58,10 +101,12 @@ impl McpSession {
             to,
             from,
             last: 0,
+            person,
+            asked: Vec::new(),
         };
         let hello = json!({
             "protocolVersion": "2025-06-18",
-            "capabilities": {},
+            "capabilities": can,
             "clientInfo": {"name": "test", "version": "1"},
         });
         let greeted = session.request("initialize", hello).await;
@@ -95,6 +140,17 @@ impl McpSession {
         server.wait().await.unwrap();
     }
 
+    /// What the person answers from now on.
+    pub fn person_says(&mut self, answer: Value) {
+        assert!(self.person.is_some(), "nobody can be asked");
+        self.person = Some(answer);
+    }
+
+    /// What the person has been asked since the last look.
+    pub fn questions(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.asked)
+    }
+
     /// Calls one tool.
     pub async fn call(&mut self, tool: &str, arguments: Value) -> ToolResult {
         self.call_at_once(&[(tool, arguments)]).await.remove(0)
@@ -105,6 +161,43 @@ impl McpSession {
         let result = self.call(tool, arguments).await;
         assert!(!result.is_error, "{tool}: {}", result.text);
         result.structured
+    }
+
+    /// Calls one tool that the server does not take; its reason.
+    pub async fn refused(&mut self, tool: &str, arguments: Value) -> String {
+        let call = json!({"name": tool, "arguments": arguments});
+        let told = self.request("tools/call", call).await;
+        let reason = told["error"]["message"].as_str();
+        reason.unwrap_or_else(|| panic!("{told}")).to_owned()
+    }
+
+    /// Begins one call and wants to be told of its progress; its id.
+    pub async fn begins(&mut self, tool: &str, arguments: Value) -> u64 {
+        let token = self.last + 1;
+        let call = json!({"name": tool, "arguments": arguments, "_meta": {"progressToken": token}});
+        self.begin("tools/call", call).await
+    }
+
+    /// What is heard next of a call that was begun.
+    pub async fn hears(&mut self, id: u64) -> Heard {
+        loop {
+            let message = self.read().await;
+            if message["id"] == id {
+                return Heard::Done(ToolResult::of(&message));
+            }
+            if message["method"] == "notifications/progress"
+                && message["params"]["progressToken"] == id
+            {
+                return Heard::Progress(message["params"].clone());
+            }
+        }
+    }
+
+    /// Says that nobody wants a call any more.
+    pub async fn cancels(&mut self, id: u64) {
+        let method = "notifications/cancelled";
+        self.send(&json!({"jsonrpc": "2.0", "method": method, "params": {"requestId": id}}))
+            .await;
     }
 
     /// Makes, shows, stops, starts and deletes a container as the handbook does, with all eight tools,
@@ -174,16 +267,7 @@ impl McpSession {
             let Some(place) = ids.iter().position(|id| message["id"] == *id) else {
                 continue;
             };
-            assert!(message.get("error").is_none(), "{message}");
-            let result = &message["result"];
-            *results.get_mut(place).unwrap() = Some(ToolResult {
-                is_error: result["isError"] == true,
-                text: result["content"][0]["text"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned(),
-                structured: result["structuredContent"].clone(),
-            });
+            *results.get_mut(place).unwrap() = Some(ToolResult::of(&message));
         }
         results.into_iter().flatten().collect()
     }
@@ -214,10 +298,23 @@ impl McpSession {
         self.to.flush().await.unwrap();
     }
 
+    /// The next message that is not a question to the person, which is answered.
     async fn read(&mut self) -> Value {
-        let line = timeout(CALL, self.from.next_line()).await;
-        let line = line.unwrap_or_else(|_| panic!("mcp-server said nothing for {CALL:?}"));
-        let line = line.unwrap().unwrap_or_else(|| panic!("mcp-server ended"));
-        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
+        loop {
+            let line = timeout(CALL, self.from.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("mcp-server said nothing for {CALL:?}"));
+            let line = line.unwrap().unwrap_or_else(|| panic!("mcp-server ended"));
+            let message: Value =
+                serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+            if message["method"] != "elicitation/create" {
+                return message;
+            }
+            let answer = self.person.clone();
+            let answer = answer.unwrap_or_else(|| panic!("nobody can be asked: {message}"));
+            let question = message["params"]["message"].as_str().unwrap();
+            self.asked.push(question.to_owned());
+            self.send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": answer}))
+                .await;
+        }
     }
 }

@@ -146,6 +146,17 @@ impl Life {
         }
     }
 
+    /// `http://ADDRESS:PORT` of this life.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The variable that gives `containarium token` its secret, and what is in it.
+    pub fn secret_variable(&self) -> (&'static str, String) {
+        let secret = String::from_utf8(self.secret.clone());
+        ("CONTAINARIUM_JWT_SECRET", secret.unwrap())
+    }
+
     /// An admin's way to call it.
     pub fn calls(&self) -> Calls {
         let who = Principal {

@@ -8,9 +8,8 @@ use serde_json::json;
 
 use crate::start;
 
-/// What `containarium token` says with the daemon's own secret.
-fn token(daemon: &TestDaemon, arguments: &[&str]) -> String {
-    let (variable, secret) = daemon.secret_variable();
+/// What `containarium token` says of alice with the daemon's own secret.
+pub(crate) fn token((variable, secret): (&str, String), arguments: &[&str]) -> String {
     let ran = Command::new(program("containarium"))
         .args([
             "token",
@@ -49,7 +48,10 @@ async fn a_small_key_opens_its_own_doors_and_no_other() {
     let web = create(&daemon, &all, "web", &key).await;
     assert_eq!(web.status, 201, "{web:?}");
 
-    let agent = token(&daemon, &["--only", "agent-*", "--max", "1"]);
+    let agent = token(
+        daemon.secret_variable(),
+        &["--only", "agent-*", "--max", "1"],
+    );
     let made = create(&daemon, &agent, "agent-1", &key).await;
     assert_eq!(made.status, 201, "{made:?}");
     let made = serde_json::from_value(made.json()["container"].clone()).unwrap();
@@ -72,7 +74,7 @@ async fn a_small_key_opens_its_own_doors_and_no_other() {
     let list = ask(&daemon, &agent, "GET", "/v1/containers").await.json();
     assert_eq!(list["totalCount"], 1, "{list}");
 
-    let looker = token(&daemon, &["--read-only"]);
+    let looker = token(daemon.secret_variable(), &["--read-only"]);
     let list = ask(&daemon, &looker, "GET", "/v1/containers").await.json();
     assert_eq!(list["totalCount"], 2, "{list}");
     let stop = ask(&daemon, &looker, "POST", "/v1/containers/agent-1/stop").await;
