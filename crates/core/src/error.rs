@@ -19,19 +19,19 @@ pub enum Error {
     #[error("the roles of this token do not allow it")]
     Forbidden,
     /// The token, or the request, gave up changing things.
-    #[error("this token may only look: it is read-only")]
+    #[error("the token, or the client, is read-only: nothing is changed")]
     ReadOnly,
     /// The name is none of those that the token, or the request, is restricted to.
-    #[error("this token may only create containers named {}", .only.names())]
+    #[error("the token, or the client, is restricted to containers named {}", .only.names())]
     NotNamed {
         /// The restriction that does not cover it.
         only: Restrictions,
     },
     /// What is no container, for a token that is restricted to some.
-    #[error("this token is restricted to containers named {0}")]
+    #[error("the token, or the client, is restricted to containers named {0}")]
     OtherThanNames(String),
     /// There are as many containers as the token may have.
-    #[error("this token may have at most {most} containers, and there are {there}")]
+    #[error("the token, or the client, is restricted to {most} containers, and there are {there}")]
     TooMany {
         /// How many it may have.
         most: u32,

@@ -241,7 +241,7 @@ async fn what_is_no_container_is_not_changed_with_a_token_for_some_names() {
         let error = answer.json()["error"].clone();
         assert_eq!(
             error,
-            "this token is restricted to containers named agent-*"
+            "the token, or the client, is restricted to containers named agent-*"
         );
     }
     assert!(met >= 7, "only {met} endpoints are about what is shared");
@@ -260,7 +260,7 @@ async fn a_name_outside_is_not_created_and_the_refusal_says_which_are() {
     let told = refused.json();
     assert_eq!(
         told["error"],
-        "this token may only create containers named agent-* or bob"
+        "the token, or the client, is restricted to containers named agent-* or bob"
     );
     assert_eq!(told["hint"], "write `username` like agent-1");
     made(&daemon, &small, "bob").await;
@@ -319,7 +319,7 @@ async fn a_read_only_token_changes_nothing_on_any_route() {
                     );
                     let error = answer.json()["error"].clone();
                     assert_eq!(
-                        error, "this token may only look: it is read-only",
+                        error, "the token, or the client, is read-only: nothing is changed",
                         "{}",
                         spec.id
                     );
@@ -348,7 +348,7 @@ async fn of_many_creates_at_once_exactly_as_many_as_may_be_are_made() {
         assert_eq!((one.status, one.reason().as_str()), (403, "quota_exceeded"));
         assert_eq!(
             one.json()["error"],
-            "this token may have at most 5 containers, and there are 5"
+            "the token, or the client, is restricted to 5 containers, and there are 5"
         );
     }
     assert_eq!(there.incus.instances().await.unwrap().len(), 7);
@@ -442,7 +442,7 @@ async fn a_header_only_tightens() {
         assert_eq!(refused.reason(), "quota_exceeded", "{said}: {refused:?}");
         assert_eq!(
             refused.json()["error"],
-            "this token may have at most 2 containers, and there are 2"
+            "the token, or the client, is restricted to 2 containers, and there are 2"
         );
     }
     // A header's own number counts what the token sees, too.
