@@ -6,39 +6,52 @@ use containarium_client::{CallError, Client};
 use containarium_contract::{CancelOperation, HostEngine, Problem};
 use rmcp::{
     ErrorData, RoleServer,
-    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock},
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, RequestStateCodec,
+    },
     service::RequestContext,
 };
 
 use crate::{
     progress::{self, Watch},
     tool::{Answer, Call},
-    tools::Tools,
     word::{Asking, Word},
 };
 
-impl Tools {
+/// Who makes a call, and how.
+pub(crate) struct Caller<'a> {
+    /// The daemon, asked with the caller's own token.
+    pub(crate) client: Client,
+    /// What a question to a person is sealed with; `None` where nobody is asked.
+    pub(crate) seal: Option<&'a RequestStateCodec>,
+    /// The request.
+    pub(crate) request: &'a CallToolRequestParams,
+    /// The session that it came in.
+    pub(crate) context: &'a RequestContext<RoleServer>,
+}
+
+impl Caller<'_> {
     /// Makes the call, or asks for a person's word first.
-    pub(crate) async fn answered(
-        &self,
-        call: &CallToolRequestParams,
-        mut begun: Call,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let client = self.client(context);
-        if !self.modes.allow_irreversible {
-            match begun.form.stake(&client).await {
+    pub(crate) async fn makes(self, mut call: Call) -> Result<CallToolResponse, ErrorData> {
+        let Self {
+            client,
+            seal,
+            request,
+            context,
+        } = self;
+        if let Some(seal) = seal {
+            match call.form.stake(&client).await {
                 Ok(None) => {}
                 Ok(Some(stake)) => {
                     let says = client.token().says();
                     let asking = Asking {
-                        seal: &self.seal,
+                        seal,
                         principal: says.and_then(|says| says.subject).unwrap_or_default(),
-                        call,
+                        call: request,
                         context,
                     };
                     match asking.word(stake).await {
-                        Word::Given(id) => begun.form.agreed(id),
+                        Word::Given(id) => call.form.agreed(id),
                         Word::Ask(question) => return Ok((*question).into()),
                         Word::Refused(why) => return Ok(failed(why, None).into()),
                     }
@@ -47,13 +60,13 @@ impl Tools {
             }
         }
         let watch = Watch::new(context.meta.get_progress_token().is_some());
-        let mut answer = begun.form.call(client.clone(), watch.clone());
-        let done = progress::reported(begun.doing, &watch, &mut answer, context);
+        let mut answer = call.form.call(client.clone(), watch.clone());
+        let done = progress::reported(call.doing, &watch, &mut answer, context);
         tokio::select! {
             done = done => return Ok(result(done, client.is_simulated()).into()),
             () = context.ct.cancelled() => {}
         }
-        if begun.undone_if_cancelled {
+        if call.undone_if_cancelled {
             tokio::spawn(undo(client, watch, answer));
         }
         // A cancelled request is never answered; dropping the call hangs up on the daemon.

@@ -21,7 +21,7 @@ use rmcp::{
 
 use crate::{
     add_key::AddKey,
-    call::misread,
+    call::{Caller, misread},
     cancel_operation::CancelOp,
     completions,
     create::{self, Create},
@@ -53,7 +53,7 @@ use crate::{
 pub struct Tools {
     client: Client,
     tools: Arc<[Tool]>,
-    pub(crate) modes: Arc<Modes>,
+    modes: Arc<Modes>,
     own: Option<OwnKey>,
     pub(crate) seal: Arc<RequestStateCodec>,
 }
@@ -114,7 +114,7 @@ impl Tools {
 
     /// The client for one request: over HTTP each acts with its own token, and gives up what it says
     /// it gives up.
-    pub(crate) fn client(&self, context: &RequestContext<RoleServer>) -> Client {
+    fn client(&self, context: &RequestContext<RoleServer>) -> Client {
         let Some(parts) = context.extensions.get::<Parts>() else {
             return self.client.clone();
         };
@@ -319,7 +319,15 @@ impl Tools {
         }
         let arguments = call.arguments.get_or_insert_default().clone();
         match tool.read(self.own.as_ref(), arguments) {
-            Ok(begun) => self.answered(&call, begun, &context).await,
+            Ok(begun) => {
+                let caller = Caller {
+                    client: self.client(&context),
+                    seal: (!self.modes.allow_irreversible).then_some(&self.seal),
+                    request: &call,
+                    context: &context,
+                };
+                caller.makes(begun).await
+            }
             Err(problem) => Ok(misread(&problem).into()),
         }
     }
