@@ -11,9 +11,9 @@ use std::{
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use serde_json::{Serializer, ser::PrettyFormatter, value::RawValue};
+use serde_json::value::RawValue;
 
-use super::entry::Entry;
+use super::entry::{Entry, pretty};
 use crate::failure::{Exit, Failure};
 
 /// Values as they were written, in the order they were written in.
@@ -195,19 +195,6 @@ fn indent(text: &str) -> &str {
     match line.get(..blanks) {
         Some(blanks) if !blanks.is_empty() && blanks.len() <= 8 => blanks,
         Some(_) | None => "  ",
-    }
-}
-
-/// `value` as JSON, with a level for each `indent`.
-pub(crate) fn pretty(value: &impl Serialize, indent: &str) -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    let formatter = PrettyFormatter::with_indent(indent.as_bytes());
-    let written = value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter));
-    let text = written.map(|()| String::from_utf8(bytes));
-    match text {
-        Ok(Ok(text)) => Ok(text),
-        Ok(Err(e)) => Err(Failure::new(Exit::Other, e.to_string())),
-        Err(e) => Err(Failure::new(Exit::Other, e.to_string())),
     }
 }
 

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Serializer, ser::PrettyFormatter};
 
-use super::{client::McpClient, config};
-use crate::failure::Failure;
+use super::client::McpClient;
+use crate::failure::{Exit, Failure};
 
 /// A server to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ impl Entry {
             | McpClient::Windsurf
             | McpClient::Zed => {
                 let servers = BTreeMap::from([(name, self)]);
-                config::pretty(&BTreeMap::from([(client.key(), servers)]), "  ")
+                pretty(&BTreeMap::from([(client.key(), servers)]), "  ")
             }
         }
     }
@@ -77,6 +78,19 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("a name is 1 to 32 letters, digits, `-` or `_`".to_owned())
+    }
+}
+
+/// `value` as JSON, with a level for each `indent`.
+pub(crate) fn pretty(value: &impl Serialize, indent: &str) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let formatter = PrettyFormatter::with_indent(indent.as_bytes());
+    let written = value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter));
+    let text = written.map(|()| String::from_utf8(bytes));
+    match text {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(e)) => Err(Failure::new(Exit::Other, e.to_string())),
+        Err(e) => Err(Failure::new(Exit::Other, e.to_string())),
     }
 }
 
