@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::daemon::Daemon;
+use crate::{daemon::Daemon, session::HANDSHAKES};
 
 fn endpoint(daemon: &Daemon) -> Endpoint<Tools> {
     let hosts = ["box.example".to_owned()];
@@ -259,6 +259,28 @@ async fn a_session_is_its_owners_and_nobody_elses() {
     assert!(ended.status < 300, "{}: {}", ended.status, ended.text);
     let told = posted(&endpoint, "alice", in_session(), &list).await;
     assert_eq!(told.status, 404, "{}", told.text);
+}
+
+#[tokio::test]
+async fn every_version_with_a_handshake_has_a_session_that_calls_tools() {
+    let daemon = Daemon::start().await;
+    let endpoint = endpoint(&daemon);
+    for version in HANDSHAKES {
+        let mut greeting = hello();
+        greeting["params"]["protocolVersion"] = json!(version);
+        let opened = posted(&endpoint, "alice", usual(), &greeting).await;
+        assert_eq!(opened.message()["result"]["protocolVersion"], version);
+        let id = opened.session.unwrap();
+        let headers = with(&[("mcp-session-id", &id), ("mcp-protocol-version", version)]);
+        let call = request("tools/call", json!({"name": "list_containers"}));
+        let told = posted(&endpoint, "alice", headers, &call).await;
+        assert_eq!(told.status, 200, "{version}: {}", told.text);
+        assert!(
+            told.text.contains("alice-container"),
+            "{version}: {}",
+            told.text
+        );
+    }
 }
 
 #[tokio::test]

@@ -174,6 +174,32 @@ async fn after_a_typed_initialize_tools_work_at_once() {
     );
 }
 
+/// The versions whose sessions open with a handshake.
+pub(crate) const HANDSHAKES: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
+#[tokio::test]
+async fn every_version_with_a_handshake_is_spoken_as_it_is_asked_for() {
+    for version in HANDSHAKES {
+        let daemon = Daemon::start().await;
+        let mut typist = Typist::sit_down(&daemon);
+        let hello = json!({
+            "protocolVersion": version, "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        });
+        for line in [
+            json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}),
+            json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+            json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "list_containers"}}),
+        ] {
+            typist.types(&line.to_string()).await;
+        }
+        assert_eq!(typist.reads().await["result"]["protocolVersion"], version);
+        let answer = typist.reads().await;
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+        assert!(text.contains("alice-container"), "{version}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_that_is_typed_is_met_with_silence() {
     let daemon = Daemon::start().await;
