@@ -18,7 +18,7 @@ use crate::{
     Installation, Record,
     images::alias,
     installation::UIDS,
-    quota_counting::QuotaCounting,
+    quota_counting::{QuotaCounting, count_again, count_again_command},
     store::{instance_name, mac},
 };
 
@@ -189,19 +189,40 @@ impl Engine {
 
     /// Sees to it that a deletion does not end every container's disk quota.
     pub(crate) fn keep_quotas(&self) {
-        let socket = self.incus.socket();
-        let counting = socket.and_then(|socket| QuotaCounting::of(socket, &self.installation.pool));
-        let Some(counting) = counting else { return };
+        let Some(counting) = self.counting() else {
+            return;
+        };
         if let Err(e) = counting.keep() {
             let command = counting.command();
             tracing::warn!(error = %e, %command, "a large deletion may end all disk quotas");
         }
-        if counting.is_lost() {
-            let mount = counting.mount.display();
-            tracing::error!(
-                "btrfs has stopped counting and no disk quota holds: run `btrfs quota rescan -w {mount}`"
-            );
+    }
+
+    /// Sees to it that disk quotas which hold no more come to hold again.
+    pub(crate) async fn restore_quotas(&self) {
+        let lost = self.counting().filter(QuotaCounting::is_lost);
+        let Some(QuotaCounting { mount, .. }) = lost else {
+            return;
+        };
+        let command = count_again_command(&mount);
+        // It does not wait for the end, but the kernel may take its time to begin.
+        match tokio::task::spawn_blocking(move || count_again(&mount, false)).await {
+            Ok(Ok(())) => {
+                tracing::warn!(
+                    "btrfs had stopped counting and no disk quota held: it counts again"
+                );
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "btrfs has stopped counting and no disk quota holds: run `{command}`");
+            }
+            // The daemon ends.
+            Err(_) => {}
         }
+    }
+
+    fn counting(&self) -> Option<QuotaCounting> {
+        let socket = self.incus.socket()?;
+        QuotaCounting::of(socket, &self.installation.pool)
     }
 
     /// What an instance is doing; `None` where there is none.

@@ -3,12 +3,15 @@
 //! whole file system until somebody asks for a rescan, and until then **no quota of any container
 //! holds**. Raised above every possible height the threshold is never met; a deletion that large then
 //! takes the kernel longer. It is forgotten at each mount, so it is raised again before each removal.
+//! The kernel may stop all the same, such as where a quota is deleted before what it counted is gone;
+//! then it is asked to count again.
 //!
 //! Of other drivers, or where the pool is not mounted here, nothing is known and nothing done.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// Higher than any tree of btrfs (`BTRFS_MAX_LEVEL`).
@@ -76,6 +79,23 @@ impl QuotaCounting {
     fn file(&self, name: &str) -> PathBuf {
         self.sysfs.join(name)
     }
+}
+
+/// How [`count_again`] is done by hand.
+pub(crate) fn count_again_command(mount: &Path) -> String {
+    format!("btrfs quota rescan -w {}", mount.display())
+}
+
+/// Has the kernel count what is there anew, and go on; waits until it has, where that is wanted.
+pub(crate) fn count_again(mount: &Path, wait: bool) -> io::Result<()> {
+    let mut rescan = Command::new("btrfs");
+    rescan.args(["quota", "rescan"]).args(wait.then_some("-w"));
+    let done = rescan.arg(mount).output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let why = String::from_utf8_lossy(&done.stderr);
+    Err(io::Error::other(why.trim().to_owned()))
 }
 
 /// The name of the device that is mounted as btrfs at `mount`.

@@ -57,6 +57,7 @@ impl Containarium {
     async fn pass(&self, suspects: &mut HashMap<String, Suspect>) -> Result<bool, Error> {
         let begun = Instant::now();
         self.look_at_all().await?;
+        self.inner.engine.restore_quotas().await;
         let space = timeout(Duration::from_secs(5), self.inner.engine.space()).await;
         let space = space.ok().and_then(Result::ok);
         let now = clock::now();

@@ -5,10 +5,11 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use serde::Serialize;
+
+use crate::quota_counting::{count_again, count_again_command};
 
 /// Where our kernel settings are kept over a reboot; `scripts/install-engine` uses the same.
 const SYSCTL_FILE: &str = "/etc/sysctl.d/60-containarium.conf";
@@ -59,7 +60,7 @@ impl Repair {
                 format!("echo {key}={value} >> {SYSCTL_FILE}"),
             ],
             Self::Mode { path, mode } => vec![format!("chmod {mode:04o} {}", path.display())],
-            Self::Rescan { mount } => vec![format!("btrfs quota rescan -w {}", mount.display())],
+            Self::Rescan { mount } => vec![count_again_command(mount)],
         }
     }
 
@@ -77,17 +78,7 @@ impl Repair {
                     done => done,
                 }
             }
-            Self::Rescan { mount } => {
-                let done = Command::new("btrfs")
-                    .args(["quota", "rescan", "-w"])
-                    .arg(mount)
-                    .output()?;
-                if done.status.success() {
-                    return Ok(());
-                }
-                let why = String::from_utf8_lossy(&done.stderr);
-                Err(io::Error::other(why.trim().to_owned()))
-            }
+            Self::Rescan { mount } => count_again(mount, true),
         }
     }
 }

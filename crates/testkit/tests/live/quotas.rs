@@ -5,9 +5,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use containarium_testkit::{Bed, Key};
+use containarium_incus::StateChange;
+use containarium_testkit::{Bed, Key, wait_for};
 
-use crate::{full::synced, start};
+use crate::{
+    full::synced,
+    start,
+    state::{CHANGE, past_us},
+};
+
+/// Of so many a tree is at least as high as the threshold that the tests set.
+const MANY_FILES: &str = "mkdir t && cd t && for i in $(seq 4000); do echo $i > $i; done && sync";
+/// More than a test's container may have.
+const TOO_MUCH: &str = "dd if=/dev/zero of=big bs=1M count=4000 conv=fsync";
 
 /// The quotas of the pool's file system in sysfs.
 fn qgroups(bed: &Bed) -> PathBuf {
@@ -40,14 +50,43 @@ async fn a_large_deletion_does_not_end_the_disk_quotas_of_the_others() {
     let alice = daemon.create("alice", &key).await;
     // Any tree is as high as this: as if alice's were a very large one.
     fs::write(qgroups.join("drop_subtree_threshold"), "1").unwrap();
-    let files = "mkdir t && cd t && for i in $(seq 4000); do echo $i > $i; done && sync";
-    key.login(&alice).says(files).await;
+    key.login(&alice).says(MANY_FILES).await;
     daemon.delete("alice").await;
     assert_eq!(read(&qgroups, "drop_subtree_threshold"), "8");
 
     synced(&bed.pool());
     assert_eq!(read(&qgroups, "inconsistent"), "0");
     let bob = daemon.create("bob", &key).await;
-    let write = "dd if=/dev/zero of=big bs=1M count=4000 conv=fsync";
-    key.login(&bob).refuses(write).await;
+    key.login(&bob).refuses(TOO_MUCH).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_where_counting_has_stopped_is_counted_again() {
+    let Some((bed, daemon)) = start().await else {
+        return;
+    };
+    let qgroups = qgroups(&bed);
+    let key = Key::new();
+    let alice = daemon.create("alice", &key).await;
+    key.login(&alice).says(MANY_FILES).await;
+    let meanwhile = async || {
+        fs::write(qgroups.join("drop_subtree_threshold"), "1").unwrap();
+        past_us(&bed, &StateChange::kill()).await;
+        let name = bed.instances().await.remove(0).name;
+        let begun = bed.incus().delete_instance(&name).await.unwrap();
+        bed.incus().wait(&begun, CHANGE).await.unwrap();
+        synced(&bed.pool());
+        assert_eq!(read(&qgroups, "inconsistent"), "1");
+    };
+    let daemon = daemon.restarted_after(meanwhile).await;
+    wait_for(CHANGE, "it counts again", async || {
+        match read(&qgroups, "inconsistent").as_str() {
+            "0" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    })
+    .await;
+    daemon.delete("alice").await;
+    let bob = daemon.create("bob", &key).await;
+    key.login(&bob).refuses(TOO_MUCH).await;
 }

@@ -174,16 +174,16 @@ async fn a_name_is_free_at_once_and_the_newest_of_it_comes_back() {
         (409, "already_exists"),
         "{taken:?}"
     );
-    // The way out, as it is told: a person's, because it is not taken back.
-    let hint = taken.json()["hint"].as_str().unwrap().to_owned();
-    assert!(
-        hint.contains("`containarium delete alice --force --purge --yes`")
-            && hint.contains("`containarium undelete alice`"),
-        "{hint}"
-    );
-    let purged = delete(&daemon, "force=true&purge=true").await;
-    assert!(purged["deletedUntil"].is_null(), "{purged}");
-    let back = undelete(&daemon).await;
+    // The way out, as it is told: both are kept, and this one is named by its id.
+    let told = taken.json();
+    assert_eq!(told["hint"], "DELETE /v1/containers/alice?force=true");
+    let id = first.id.as_ref().unwrap().to_string();
+    assert!(told["error"].as_str().unwrap().contains(&id), "{told}");
+    let kept = delete(&daemon, "force=true").await;
+    assert!(kept["deletedUntil"].is_string(), "{kept}");
+    let by_id = Some(json!({ "id": id }));
+    let back = daemon.ask_as_admin("POST", "/v1/containers/alice/undelete", by_id);
+    let back = back.await;
     assert_eq!(back.status, 200, "{back:?}");
     assert_eq!(key.login(&first).says("cat file").await, "first");
 
@@ -191,7 +191,7 @@ async fn a_name_is_free_at_once_and_the_newest_of_it_comes_back() {
     let third = daemon.create("alice", &key).await;
     key.login(&third).says("echo third > file && sync").await;
     delete(&daemon, "force=true").await;
-    assert_eq!(deleted(&daemon).await.as_array().unwrap().len(), 2);
+    assert_eq!(deleted(&daemon).await.as_array().unwrap().len(), 3);
     let back = undelete(&daemon).await;
     assert_eq!(back.status, 200, "{back:?}");
     assert_eq!(key.login(&third).says("cat file").await, "third");
