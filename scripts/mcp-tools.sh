@@ -45,4 +45,4 @@ install_python() { # REQUIREMENTS VENV
   cp "$wanted" "$into/installed"
 }
 # As the unit tests build them, so that nothing is built twice.
-build() { cargo build --quiet --locked --workspace --bin containarium --bin mcp-server --example conformance_fixture; }
+build() { cargo build --quiet --locked --workspace --all-targets; }

@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::FalseyValueParser};
-use containarium_core::{Incus, Settings, StandbyCount, StoreError};
+use containarium_core::{Incus, Patience, Settings, StandbyCount, StoreError};
 use containarium_daemon::{Config, Daemon as Server, ServeError};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
@@ -121,6 +121,7 @@ impl Daemon {
                 remotes: self.image_remotes.into(),
                 retention: self.retention,
                 standbys: self.standby,
+                patience: Patience::default(),
             },
         };
         let server = Server::start(config).await.map_err(refused)?;

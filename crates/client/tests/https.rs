@@ -98,12 +98,15 @@ async fn the_systems_roots_are_trusted() {
     let (port, pem) = serve().await;
     let again = |roots: std::path::PathBuf| async move {
         let ran = tokio::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "the_systems_roots_are_trusted"])
+            .args(["--exact", "https::the_systems_roots_are_trusted"])
             .env(PORT, port.to_string())
             .env("SSL_CERT_FILE", roots)
             .env_remove("SSL_CERT_DIR")
             .output();
-        ran.await.unwrap().status.success()
+        let ran = ran.await.unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(said.contains("running 1 test"), "{said}");
+        ran.status.success()
     };
     assert!(again(pem.path().to_owned()).await);
     let (_, other) = serve().await;

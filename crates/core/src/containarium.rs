@@ -13,6 +13,7 @@ use crate::{
     images::{Bench, Flights, Remotes, Turn},
     inventory::{Inventory, Login},
     operations::Operations,
+    patience::Patience,
     samples::Samples,
     standby::{StandbyCount, Standbys},
     starts::Starts,
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) claims: Claims,
     /// How long deleted containers are kept.
     pub(crate) retention: Duration,
+    pub(crate) patience: Patience,
     /// Starts at a time: about one a core is fastest, more only wait for each other in Incus.
     pub(crate) starts: Starts,
     pub(crate) host: OnceCell<Host>,
@@ -60,6 +62,8 @@ pub struct Settings {
     pub retention: Duration,
     /// The standbys that are kept.
     pub standbys: Vec<StandbyCount>,
+    /// How long things may take.
+    pub patience: Patience,
 }
 
 impl Default for Settings {
@@ -68,6 +72,7 @@ impl Default for Settings {
             remotes: Remotes::default(),
             retention: RETENTION,
             standbys: Vec::new(),
+            patience: Patience::default(),
         }
     }
 }
@@ -79,7 +84,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(3);
 /// After so long without a sign of life the engine is looked at, when somebody asks.
 pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(2);
 /// How long an image server may take to its first byte.
-const PATIENCE: Duration = Duration::from_secs(20);
+const FIRST_BYTE: Duration = Duration::from_secs(20);
 
 impl Containarium {
     /// Opens the installation that `init` made, and resumes what an earlier daemon left undone.
@@ -92,13 +97,14 @@ impl Containarium {
             remotes,
             retention,
             standbys,
+            patience,
         } = settings;
         let installation = store.installation().await?;
         let bench = Bench::new(
             incus,
             installation.clone(),
             remotes,
-            PATIENCE,
+            FIRST_BYTE,
             CancellationToken::new(),
         );
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -115,6 +121,7 @@ impl Containarium {
                 timings: Recorder::default(),
                 claims: Claims::default(),
                 retention,
+                patience,
                 starts: Starts::new(cores),
                 host: OnceCell::new(),
                 tasks: TaskTracker::new(),

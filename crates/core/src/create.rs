@@ -26,8 +26,6 @@ use crate::{
     work::Work,
 };
 
-/// How long a container may take from its start to its SSH banner.
-pub(crate) const BOOT: Duration = Duration::from_secs(60);
 /// How long a booting container is left alone before it is asked whether it still runs.
 const LOOK: Duration = Duration::from_secs(3);
 /// A container that boots needs about 60 MiB; below this it would be killed while booting.
@@ -231,7 +229,8 @@ impl Containarium {
         record: &Record,
     ) -> Result<(), Error> {
         let sshd = self.inner.engine.installation.at(record.address, 22);
-        let end = Instant::now() + BOOT;
+        let patience = self.inner.patience.boot;
+        let end = Instant::now() + patience;
         let mut look = Instant::now() + LOOK;
         let instance = record.instance();
         loop {
@@ -250,7 +249,7 @@ impl Containarium {
                     continue;
                 }
                 Some(State::Running) => {
-                    format!("no SSH banner within {} s of its start", BOOT.as_secs())
+                    format!("no SSH banner within {} s of its start", patience.as_secs())
                 }
                 Some(_) | None => "it started and then stopped by itself".to_owned(),
             };

@@ -1,6 +1,6 @@
 //! How a container stopped that nobody stopped through us: when, why, and its last words.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use containarium_contract::{Exit, ExitReason, State};
 use tokio::time::Instant;
@@ -10,9 +10,6 @@ use crate::{
     kernel_log::{self, Init},
     store::Phase,
 };
-
-/// A container that ends within this time of its start has not really started.
-const TRIAL: Duration = Duration::from_secs(10);
 
 /// What is known of a stop.
 #[derive(Debug)]
@@ -52,7 +49,12 @@ impl Containarium {
         let young = by_itself && self.started_within(&record, began);
         let exit = self.how_it_ended(&record, witness).await;
         let detail = exit.detail.clone();
-        let fault = young.then(|| format!("{detail}, within {} s of its start", TRIAL.as_secs()));
+        let fault = young.then(|| {
+            format!(
+                "{detail}, within {} s of its start",
+                self.inner.patience.trial.as_secs()
+            )
+        });
         let state = if young { State::Error } else { State::Stopped };
         let told = fault.clone().unwrap_or(detail);
         tracing::info!(username = %record.username, reason = ?exit.reason, "a container stopped");
@@ -125,6 +127,6 @@ impl Containarium {
 
     fn started_within(&self, record: &Record, ended: Instant) -> bool {
         let up = self.inner.inventory.up_since(&record.instance());
-        up.is_some_and(|up| ended.saturating_duration_since(up) < TRIAL)
+        up.is_some_and(|up| ended.saturating_duration_since(up) < self.inner.patience.trial)
     }
 }

@@ -32,9 +32,6 @@ const DIAL: Duration = Duration::from_secs(5);
 /// A container that runs answers within a millisecond; one that does not is asked about after this.
 const ASK: Duration = Duration::from_millis(50);
 
-/// An idle connection whose other end does not answer is given up after twice this.
-const VANISHED: Duration = Duration::from_secs(15);
-
 /// What somebody is about to do to a container that ends its connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fate {
@@ -210,10 +207,11 @@ impl Containarium {
         let stream = self.dial(&record, port).await?;
         // Keystrokes leave at once. A container that vanished without a word is found out.
         let _set = stream.set_nodelay(true);
+        let vanished = self.inner.patience.vanished;
         let _set = SockRef::from(&stream).set_tcp_keepalive(
             &TcpKeepalive::new()
-                .with_time(VANISHED)
-                .with_interval(VANISHED / 3)
+                .with_time(vanished)
+                .with_interval(vanished / 3)
                 .with_retries(3),
         );
         let watched = stream.as_fd().try_clone_to_owned();

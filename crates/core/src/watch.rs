@@ -10,9 +10,7 @@ use containarium_contract::State;
 use containarium_incus::{Error as Incus, Events, Happened, Lifecycle};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{
-    Containarium, Error, Record, create::BOOT, exit::Witness, inventory::Login, login, store::Phase,
-};
+use crate::{Containarium, Error, Record, exit::Witness, inventory::Login, login, store::Phase};
 
 /// Between two tries to reach the engine, at first and at the most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -277,7 +275,7 @@ impl Containarium {
         if booted {
             self.tell_state(&record, State::Starting, None).await;
         }
-        let end = Instant::now() + BOOT;
+        let end = Instant::now() + self.inner.patience.boot;
         let spoke = loop {
             let spoke = self.speaks(&record, end.min(Instant::now() + LOOK)).await;
             let still = matches!(inventory.state(&instance), Some((State::Running, _)));

@@ -23,20 +23,11 @@ use containarium_testkit::{Engine, ImageServer, ServedImage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-#[path = "conformance/crash.rs"]
 mod crash;
-
-#[path = "conformance/events.rs"]
 mod events;
-
-#[path = "conformance/snapshots.rs"]
-mod snapshots;
-
-#[path = "conformance/traps.rs"]
-mod traps;
-
-#[path = "conformance/files.rs"]
 mod files;
+mod snapshots;
+mod traps;
 
 const LONG: Duration = Duration::from_secs(60);
 

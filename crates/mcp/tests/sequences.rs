@@ -1,4 +1,4 @@
-//! Ten thousand sequences of calls, as a model makes them that is led astray: every tool with every
+//! Sequences of calls, as a model makes them that is led astray: every tool with every
 //! argument that destroys, questions answered wrongly and with answers to other questions, calls cut
 //! off. No person ever gives their word, so whatever was ready once is there at the end or comes back.
 
@@ -25,12 +25,13 @@ use containarium_contract::{
 use containarium_core::{Containarium, Principal, Role, Settings, Store, token};
 use containarium_daemon::{Tunnels, router};
 use containarium_mcp::{Tools, serve};
-use containarium_testkit::{Junk, Simulated, wait_for};
+use containarium_testkit::{Junk, Simulated, share_or_all, wait_for};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
 
-const SEQUENCES: usize = 10_000;
+/// How many there are in CI, and in `make soak`.
+const SEQUENCES: [usize; 2] = [2_000, 10_000];
 /// In one installation: so few that no kept container has to make room for another.
 const IN_ONE: usize = 500;
 const LONGEST: usize = 4;
@@ -445,21 +446,23 @@ async fn installations(number: usize, retention: Duration, subnet: u8) -> BTreeM
     assert_eq!(ends.get(PURGED), None);
     // Not all of it is turned away at the door.
     for tool in ["create_container", "get_container", "stop_container"] {
-        assert!(ends[tool] > 50, "{tool}: {ends:?}");
+        assert!(ends[tool] > sequences / 50, "{tool}: {ends:?}");
     }
     ends
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_sequences_without_a_word_destroy_nothing() {
-    let ends = installations(SEQUENCES / IN_ONE, Duration::from_secs(3600), 40).await;
+async fn sequences_without_a_word_destroy_nothing() {
+    let [few, all] = SEQUENCES;
+    let sequences = share_or_all(few, all);
+    let ends = installations(sequences / IN_ONE, Duration::from_secs(3600), 40).await;
     for tool in ["delete_container", "undelete_container"] {
-        assert!(ends[tool] > 200, "{tool}: {ends:?}");
+        assert!(ends[tool] > sequences / 50, "{tool}: {ends:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_is_kept_nothing_is_deleted() {
-    let ends = installations(2, Duration::ZERO, 41).await;
+    let ends = installations(share_or_all(1, 2), Duration::ZERO, 41).await;
     assert_eq!(ends.get("delete_container"), None);
 }

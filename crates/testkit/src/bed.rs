@@ -5,12 +5,17 @@ use std::{collections::HashSet, env, fs, path::PathBuf, time::Duration};
 use containarium_core::{Installation, Store};
 use containarium_incus::{Client, Instance, StateChange, StatusCode};
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{Engine, Paused, daemon::copy, slate::failed, wait_for};
 
 /// How long Incus may take to kill or remove an instance.
 const REMOVE: Duration = Duration::from_secs(60);
+/// How long an engine that runs may take to say so.
+const ANSWER: Duration = Duration::from_secs(5);
 /// How long what the last test's daemon had begun may go on.
 const OVER: Duration = Duration::from_secs(30);
 
@@ -52,7 +57,10 @@ impl Bed {
             incus_dir,
             installation,
         };
-        bed.start_engine();
+        // The script takes longer than most of what a test does before it begins.
+        if !bed.engine_answers().await {
+            bed.start_engine();
+        }
         bed.sweep().await;
         Some(bed)
     }
@@ -83,19 +91,28 @@ impl Bed {
         .await;
     }
 
+    async fn engine_answers(&self) -> bool {
+        let answers = timeout(ANSWER, Client::unix(&self.socket).server()).await;
+        matches!(answers, Ok(Ok(_)))
+    }
+
     async fn sweep(&self) {
         let incus = self.incus();
         let surprises = self.surprises().await;
-        for left in self.instances().await {
-            if left.status_code != StatusCode::STOPPED
-                && let Ok(killed) = incus.change_state(&left.name, &StateChange::kill()).await
-            {
-                // That it was gone already is as good.
-                let _stopped = incus.wait(&killed, REMOVE).await;
+        let removals = self.instances().await.into_iter().map(|left| {
+            let incus = incus.clone();
+            async move {
+                if left.status_code != StatusCode::STOPPED
+                    && let Ok(killed) = incus.change_state(&left.name, &StateChange::kill()).await
+                {
+                    // That it was gone already is as good.
+                    let _stopped = incus.wait(&killed, REMOVE).await;
+                }
+                let removed = incus.delete_instance(&left.name).await.unwrap();
+                incus.wait(&removed, REMOVE).await.unwrap();
             }
-            let removed = incus.delete_instance(&left.name).await.unwrap();
-            incus.wait(&removed, REMOVE).await.unwrap();
-        }
+        });
+        removals.collect::<JoinSet<()>>().join_all().await;
         // What `init` made is of this host's own release, and so local.
         for image in incus.images().await.unwrap() {
             if !image
@@ -131,16 +148,19 @@ impl Bed {
             }
             sleep(Duration::from_millis(50)).await;
         };
-        let instances = self.instances().await;
+        let (instances, volumes, images) = tokio::join!(
+            self.instances(),
+            incus.storage_volumes(&self.installation.pool),
+            incus.images()
+        );
         let there: HashSet<&str> = instances.iter().map(|one| one.name.as_str()).collect();
-        let volumes = incus.storage_volumes(&self.installation.pool).await;
         for volume in volumes.unwrap() {
             let instance = volume.name.split('/').next().unwrap_or_default();
             if volume.kind == "container" && !there.contains(instance) {
                 surprises.push(format!("a volume: {}", volume.name));
             }
         }
-        let images = incus.images().await.unwrap().into_iter();
+        let images = images.unwrap().into_iter();
         let unnamed = images.filter(|image| image.aliases.is_empty());
         surprises.extend(unnamed.map(|image| format!("an image: {}", image.fingerprint)));
         surprises

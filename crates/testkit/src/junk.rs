@@ -5,6 +5,29 @@ use serde_json::{Map, Value, json};
 
 /// The variable that repeats a run: the seed that it printed.
 const SEED: &str = "CONTAINARIUM_TEST_SEED";
+/// The variable that asks for all of a random suite.
+const SOAK: &str = "CONTAINARIUM_TEST_SOAK";
+
+/// Returns the seed in the environment, else one from the clock, and prints it.
+pub fn seed() -> u64 {
+    let clock = || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.unwrap().as_nanos() as u64
+    };
+    let given = std::env::var(SEED).ok().map(|text| text.parse().unwrap());
+    let seed = given.unwrap_or_else(clock);
+    println!("to make this run again: {SEED}={seed}");
+    seed
+}
+
+/// Returns `all` in `make soak`, and `share` elsewhere: what CI can afford of a random suite.
+pub fn share_or_all<T>(share: T, all: T) -> T {
+    if std::env::var_os(SOAK).is_some() {
+        all
+    } else {
+        share
+    }
+}
 
 /// A source of junk. The same seed gives the same junk.
 #[derive(Clone, Debug)]
@@ -13,14 +36,7 @@ pub struct Junk(u64);
 impl Junk {
     /// From the seed in the environment, else from the clock; prints it.
     pub fn new() -> Self {
-        let clock = || {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            now.unwrap().as_nanos() as u64
-        };
-        let given = std::env::var(SEED).ok().map(|text| text.parse().unwrap());
-        let seed = given.unwrap_or_else(clock);
-        println!("to make this run again: {SEED}={seed}");
-        Self(seed)
+        Self(seed())
     }
 
     /// From this seed.

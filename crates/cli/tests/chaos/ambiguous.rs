@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use containarium_simulated::{Fault, On};
 
-use crate::program;
+use super::program;
 
 fn small(name: &str) -> Value {
     json!({"username": name, "resources": {"cpu": "1", "memory": "512MiB", "disk": "3GB"}})

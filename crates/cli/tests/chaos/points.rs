@@ -3,7 +3,7 @@
 
 use containarium_testkit::chaos::{Life, Under, die_at};
 
-use crate::program;
+use super::program;
 
 /// Every point of one kind of operation.
 async fn all_of(kind: &str, subnet: u8) {

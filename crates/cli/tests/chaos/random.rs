@@ -1,19 +1,23 @@
-//! Random deeds, faults and kills, for a short while; `make chaos` does it for as long as one likes.
+//! Random deeds, faults and kills, for a short while; `make soak` does it for longer, and `make chaos` for as long as one
+//! likes.
 
 use std::time::Duration;
 
-use containarium_testkit::chaos::{Life, Settings, Under, run};
+use containarium_testkit::{
+    chaos::{Life, Settings, Under, run},
+    seed, share_or_all,
+};
 
-use crate::program;
+use super::program;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_left_behind_by_random_kills() {
     let under = Under::sim(140).await;
     let mut life = Life::new(program(), &under);
     let settings = Settings {
-        seed: 5,
-        time: Duration::from_secs(90),
-        kills: 25,
+        seed: seed(),
+        time: Duration::from_secs(share_or_all(60, 300)),
+        kills: share_or_all(15, 500),
         names: 5,
     };
     let tally = run(&under, &mut life, settings, |_| ()).await;

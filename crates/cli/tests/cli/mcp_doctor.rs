@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     mcp_install::{Person, SECRET},
     simulation::Simulation,
     text,

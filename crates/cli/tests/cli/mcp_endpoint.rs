@@ -14,7 +14,7 @@ use tokio::{
 };
 use ulid::Ulid;
 
-use crate::simulation::Simulation;
+use super::simulation::Simulation;
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 const HOUR: Duration = Duration::from_secs(3600);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::text;
+use super::text;
 
 pub(crate) const SECRET: &str = "a secret that is long enough to be good";
 const CLIENTS: [&str; 8] = [

@@ -15,7 +15,7 @@ use tokio::{
     process::Command,
 };
 
-use crate::{daemon, run, text};
+use super::{daemon, run, text};
 
 const ID: &str = "01JD3ZQ8M4K6T1W9V5R2X7Y0BC";
 

@@ -7,7 +7,7 @@ use containarium_core::token;
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, process::Command};
 
-use crate::{info, text};
+use super::{info, text};
 
 /// A daemon whose host's name is the token that it was asked with.
 async fn echo() -> String {

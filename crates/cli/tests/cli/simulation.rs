@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::text;
+use super::text;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_containarium");
 const SOON: Duration = Duration::from_secs(30);

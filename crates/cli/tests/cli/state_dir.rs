@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::text;
+use super::text;
 
 const SOON: Duration = Duration::from_secs(30);
 

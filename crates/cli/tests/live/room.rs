@@ -3,7 +3,7 @@
 use containarium_testkit::chaos::{clean, key};
 use serde_json::json;
 
-use crate::start;
+use super::start;
 
 /// Files that take all that is free of a file system, gone when dropped.
 struct Ballast(Vec<std::path::PathBuf>);

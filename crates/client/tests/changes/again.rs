@@ -1,6 +1,6 @@
 //! A change whose answer is lost is asked for again under its key, and nothing else is.
 
-use crate::script::{Does, Script};
+use super::script::{Does, Script};
 use containarium_client::{CallError, Client, Token};
 use containarium_contract::{
     Face, GetSystemInfo, ListenEvents, STOPPING, StartContainer, Stream as _,

@@ -10,7 +10,6 @@ use ulid::Ulid;
 use super::StandbyCount;
 use crate::{
     Containarium, StoreError, chain, clock,
-    create::BOOT,
     engine::{Body, tags::Made},
     login,
     store::{Candidate, instance_name},
@@ -218,7 +217,7 @@ impl Containarium {
         engine.make_standby(body).await?;
         drop(turn);
         let sshd = engine.installation.at(body.address, 22);
-        if !login::banner(sshd, Instant::now() + BOOT).await {
+        if !login::banner(sshd, Instant::now() + self.inner.patience.boot).await {
             return Err(NotKept::Silent);
         }
         engine.booted(&instance).await?;

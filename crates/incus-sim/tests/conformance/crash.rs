@@ -5,7 +5,7 @@ use std::time::Duration;
 use containarium_incus::{Error, EventType, Happened, StateChange};
 use containarium_incus_sim::Left;
 
-use crate::{Bed, LONG, everywhere};
+use super::{Bed, LONG, everywhere};
 
 #[tokio::test]
 async fn an_incusd_that_is_killed_breaks_what_listens_and_keeps_what_runs() {

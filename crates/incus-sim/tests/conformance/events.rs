@@ -6,7 +6,7 @@ use containarium_incus::{
     Error, Event, EventType, Events, Happened, InstancePatch, Source, StateChange, StatusCode,
 };
 
-use crate::{LONG, config, everywhere, project};
+use super::{LONG, config, everywhere, project};
 
 /// Listens until one comes that fits; `seen` gets all that came.
 async fn until(events: &mut Events, seen: &mut Vec<Event>, fits: impl Fn(&Event) -> bool) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use containarium_incus::{Error, StateChange, StorageVolume};
 
-use crate::{Bed, LONG, everywhere};
+use super::{Bed, LONG, everywhere};
 
 #[tokio::test]
 async fn a_snapshot_is_made_listed_and_removed() {

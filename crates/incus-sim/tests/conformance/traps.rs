@@ -6,7 +6,7 @@ use containarium_incus::{
     Error, Event, EventType, Events, Happened, InstancePatch, Operation, StateChange,
 };
 
-use crate::{Bed, LONG, config, everywhere, project};
+use super::{Bed, LONG, config, everywhere, project};
 
 const SHORT: Duration = Duration::from_secs(2);
 

@@ -6,7 +6,7 @@ use containarium_testkit::Junk;
 use rmcp::{ServiceExt, model::CallToolRequestParams, service::ClientLifecycleMode};
 use serde_json::{Map, Value, json};
 
-use crate::{daemon::Daemon, requests::KEY, session::session};
+use super::{daemon::Daemon, requests::KEY, session::session};
 
 /// Values that an argument of this schema cannot have.
 fn wrong(schema: &Value, is_required: bool) -> Vec<Value> {

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::{daemon::Daemon, session::HANDSHAKES};
+use super::{daemon::Daemon, session::HANDSHAKES};
 
 fn endpoint(daemon: &Daemon) -> Endpoint<Tools> {
     let hosts = ["box.example".to_owned()];

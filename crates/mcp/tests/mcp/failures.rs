@@ -6,7 +6,7 @@ use containarium_mcp::Tools;
 use rmcp::{ServiceExt, model::CallToolRequestParams};
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     daemon::Daemon,
     person::{Era, Person},
     session::call,

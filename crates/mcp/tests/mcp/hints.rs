@@ -3,7 +3,7 @@
 use containarium_contract::{Face, Hint};
 use serde_json::{Value, json};
 
-use crate::{daemon::Daemon, session::call};
+use super::{daemon::Daemon, session::call};
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti a@b";

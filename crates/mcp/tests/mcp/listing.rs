@@ -3,7 +3,7 @@
 use containarium_contract::{Effect, Spec};
 use serde_json::Value;
 
-use crate::{daemon::Daemon, session::session};
+use super::{daemon::Daemon, session::session};
 
 async fn tools() -> Vec<Value> {
     let daemon = Daemon::start().await;

@@ -3,7 +3,7 @@
 use containarium_testkit::{Simulated, TestDaemon};
 use serde_json::{Value, json};
 
-use crate::{daemon::Daemon, program::run};
+use super::{daemon::Daemon, program::run};
 
 const READS: [&str; 8] = [
     "list_containers",

@@ -3,7 +3,7 @@
 use containarium_mcp::Tools;
 use serde_json::{Value, json};
 
-use crate::{daemon::Daemon, session::Typist};
+use super::{daemon::Daemon, session::Typist};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Era {

@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use crate::daemon::Daemon;
+use super::daemon::Daemon;
 
 const TYPED: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
 

@@ -19,7 +19,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::daemon::{Daemon, OPERATION, operation};
+use super::daemon::{Daemon, OPERATION, operation};
 
 /// A client that passes on the progress it is told of.
 #[derive(Clone)]
@@ -100,7 +100,7 @@ async fn structured_content_and_text_hold_the_same_data() {
     let text = answer["content"][0]["text"].as_str().unwrap();
     let read: Value = serde_json::from_str(text).unwrap();
     assert_eq!(read, answer["structuredContent"]);
-    assert_eq!(read["container"], crate::daemon::container());
+    assert_eq!(read["container"], super::daemon::container());
 }
 
 /// A person at the keyboard: lines in, lines out.

@@ -6,7 +6,7 @@ use std::process::Output;
 use containarium_testkit::{Simulated, TestDaemon};
 use serde_json::Value;
 
-use crate::program::run;
+use super::program::run;
 
 const CALL: &str =
     r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"list_containers"}}"#;

@@ -11,7 +11,7 @@ use containarium_mcp::{Modes, Tools};
 use containarium_testkit::{Simulated, TestDaemon};
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     daemon::{Daemon, answer},
     person::{ERAS, Era, Person},
 };

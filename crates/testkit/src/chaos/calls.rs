@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use ulid::Ulid;
 
@@ -136,12 +136,4 @@ impl Answer {
     pub fn is_for_later(&self) -> bool {
         self.status == 503 || self.reason() == "busy"
     }
-}
-
-/// The request of a small container.
-pub(super) fn small(username: &str) -> Value {
-    json!({
-        "username": username,
-        "resources": {"cpu": "1", "memory": "512MiB", "disk": "3GB"},
-    })
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{Calls, Life, Outcome, Under, calls::small, clean, key};
+use super::{Calls, Life, Outcome, Under, clean, key};
 
 /// How long a read may take while the engine hangs. Most of them; a busy machine may delay one.
 const READ: Duration = Duration::from_millis(200);
@@ -23,12 +23,12 @@ pub async fn hang(under: &Under, life: &Life, long: Duration) {
     calls.ready(under.patience()).await;
     for name in ["alice", "bob"] {
         calls
-            .does("POST", "/v1/containers", &key(), Some(&small(name)))
+            .does("POST", "/v1/containers", &key(), Some(&under.small(name)))
             .await;
     }
     // Under way when it stops: a create and a stop that nobody has acknowledged.
     let begun = key();
-    let (create, stop) = (small("carol"), json!({"force": true}));
+    let (create, stop) = (under.small("carol"), json!({"force": true}));
     let early = async {
         let create = calls.ask("POST", "/v1/containers", Some(&begun), Some(&create));
         let stop = calls.ask("POST", "/v1/containers/bob/stop", None, Some(&stop));

@@ -7,7 +7,7 @@ use containarium_core::Store;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Calls, Life, Outcome, Under, calls::small, clean, key};
+use super::{Calls, Life, Outcome, Under, clean, key};
 use crate::empty;
 
 /// A key to be added and removed.
@@ -18,7 +18,7 @@ const IMAGE: &str = "local:debian/13";
 /// A container that no store knows, and whose it says it is.
 const UNCLAIMED: &str = "c-01jd3zq8m4k6t1w9v5r2x7y0bc";
 const ADOPTED: &str = "e7000";
-/// Such as `small` asks for.
+/// Such as `small_debian` asks for.
 const STANDBY: &str = "local:debian/12,docker=1";
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -26,11 +26,19 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Method, path and body.
 type Request = (&'static str, String, Option<Value>);
 
-/// The request that begins an operation of this kind with this step.
-fn request(kind: &str, step: &str, name: &str) -> Request {
+/// The create that an operation of this kind with this step needs. Keys and claims are the real guest's affair.
+fn made(kind: &str, step: &str, under: &Under, name: &str) -> Value {
+    match (kind, step) {
+        ("add_ssh_key" | "remove_ssh_key", _) | ("create", "claim") => under.small_debian(name),
+        _ => under.small(name),
+    }
+}
+
+/// The request that begins an operation of this kind with this step; `made` is the one of a create.
+fn request(kind: &str, step: &str, name: &str, made: &Value) -> Request {
     let at = format!("/v1/containers/{name}");
     match kind {
-        "create" => ("POST", "/v1/containers".into(), Some(small(name))),
+        "create" => ("POST", "/v1/containers".into(), Some(made.clone())),
         "delete" if step == "remove" => ("DELETE", format!("{at}?force=true&purge=true"), None),
         "delete" | "purge" => ("DELETE", format!("{at}?force=true"), None),
         "undelete" => ("POST", format!("{at}/undelete"), Some(json!({}))),
@@ -72,8 +80,9 @@ pub async fn prepare(kind: &str, calls: &Calls, under: &Under, name: &str) {
         .as_ref()
         .map(|row| row["state"].as_str().unwrap().to_owned());
     let kept = is_kept(calls, name).await;
+    let made = made(kind, "", under, name);
     let does = async |kind: &str, step: &str| {
-        let (method, path, body) = request(kind, step, name);
+        let (method, path, body) = request(kind, step, name, &made);
         calls.does(method, &path, &key(), body.as_ref()).await
     };
     match (kind, state.as_deref()) {
@@ -139,7 +148,7 @@ pub async fn die_at(point: &str, under: &Under, life: &mut Life, name: &str) {
         .await;
     }
     let key = key();
-    let (method, path, body) = request(kind, step, name);
+    let (method, path, body) = request(kind, step, name, &made(kind, step, under, name));
     let first = life.start(Some(point)).await;
     if kind == "purge" {
         // Nobody asks for it: its time is over.

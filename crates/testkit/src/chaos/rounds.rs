@@ -38,8 +38,12 @@ pub async fn run(
 ) -> Tally {
     let end = Instant::now() + settings.time;
     let mut tally = Tally::default();
-    let name = |n| format!("chaos-{n}");
-    let mut workers: Vec<Worker> = (0..settings.names).map(|n| Worker::new(name(n))).collect();
+    let worker = |n| {
+        let name = format!("chaos-{n}");
+        let made = under.small(&name);
+        Worker::new(name, made)
+    };
+    let mut workers: Vec<Worker> = (0..settings.names).map(worker).collect();
     life.start(None).await.unwrap();
     let mut walk = Fault::walk(settings.seed, under).into_iter();
     while Instant::now() < end && tally.is_good() {

@@ -4,9 +4,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use containarium_incus::{Client, Instance};
 use containarium_simulated::Sim;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Bed, Paused, Simulated, daemon::copy};
+use crate::{
+    Bed, Paused, Simulated,
+    daemon::copy,
+    quick_guest::{QUICK, import_quick_guest},
+};
 
 /// An engine that a test has power over, and the state directory of an installation on it.
 pub struct Under {
@@ -44,6 +49,7 @@ impl Under {
     /// The live suite's incusd, emptied; `None` where there is none.
     pub async fn live() -> Option<Self> {
         let bed = Bed::made().await?;
+        import_quick_guest(&bed.incus()).await;
         Some(Self {
             socket: bed.socket.clone(),
             state: Arc::new(copy(&bed)),
@@ -112,6 +118,25 @@ impl Under {
         let all = self.incus.instances().await.unwrap();
         let containers = all.into_iter().filter(|i| i.name.starts_with("c-"));
         containers.collect()
+    }
+
+    /// The request of a small container. On a real engine it is one that boots at once: what is killed here is the daemon and
+    /// Incus, and a guest's own boot would only take time.
+    pub fn small(&self, username: &str) -> Value {
+        let mut small = self.small_debian(username);
+        if self.simulated().is_none() {
+            small["image"] = json!(QUICK);
+            small["enableDocker"] = json!(false);
+        }
+        small
+    }
+
+    /// The same from the default image: of a real engine's with sshd, keys and all that a standby needs.
+    pub fn small_debian(&self, username: &str) -> Value {
+        json!({
+            "username": username,
+            "resources": {"cpu": "1", "memory": "512MiB", "disk": "3GB"},
+        })
     }
 
     /// How long things may take here that take a moment.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Calls, Outcome, calls::small, key};
+use super::{Calls, Outcome, key};
 use crate::Answer;
 
 /// What its owner sees of a name, and whether a deleted one can be brought back (and would run).
@@ -82,10 +82,10 @@ impl Deed {
         }
     }
 
-    fn request(self, name: &str) -> (&'static str, String, Option<Value>) {
+    fn request(self, name: &str, made: &Value) -> (&'static str, String, Option<Value>) {
         let at = format!("/v1/containers/{name}");
         match self {
-            Self::Create => ("POST", "/v1/containers".into(), Some(small(name))),
+            Self::Create => ("POST", "/v1/containers".into(), Some(made.clone())),
             Self::Delete => ("DELETE", format!("{at}?force=true"), None),
             Self::Remove => ("DELETE", format!("{at}?force=true&purge=true"), None),
             Self::Undelete => ("POST", format!("{at}/undelete"), Some(json!({}))),
@@ -109,6 +109,8 @@ struct Sent {
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) name: String,
+    /// What creates it.
+    made: Value,
     /// What may be so.
     pub(super) may: BTreeSet<So>,
     last: Option<Sent>,
@@ -123,13 +125,14 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(name: String) -> Self {
+    pub(super) fn new(name: String, made: Value) -> Self {
         let nothing = So {
             now: Now::Absent,
             kept: None,
         };
         Self {
             name,
+            made,
             may: [nothing].into(),
             last: None,
             created: 0,
@@ -161,7 +164,7 @@ impl Worker {
         let Some(mut sent) = self.last.clone() else {
             return;
         };
-        let (method, path, body) = sent.deed.request(&self.name);
+        let (method, path, body) = sent.deed.request(&self.name, &self.made);
         let outcome = calls
             .ask(method, &path, Some(&sent.key), body.as_ref())
             .await;
@@ -223,7 +226,7 @@ impl Worker {
         if answer.status >= 300 {
             return Ok(());
         }
-        let (method, path, body) = deed.request(&self.name);
+        let (method, path, body) = deed.request(&self.name, &self.made);
         let of = |answer: &Answer| answer.header("containarium-operation").map(str::to_owned);
         match calls.ask(method, &path, Some(key), body.as_ref()).await {
             Outcome::Answered(again) if of(&again) == of(answer) && again.body == answer.body => {

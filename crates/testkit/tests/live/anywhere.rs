@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::SOON;
+use super::SOON;
 
 struct There {
     // Before the laptop, whose cable it listens at: it is asked when it is dropped.

@@ -15,7 +15,7 @@ use tokio::{
     process::Child,
 };
 
-use crate::{SOON, state::becomes};
+use super::{SOON, state::becomes};
 
 /// The longest that a read may take while Incus does not answer, and a refusal.
 const AT_ONCE: Duration = Duration::from_millis(500);

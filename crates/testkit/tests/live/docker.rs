@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{booted, start};
+use super::{booted, start};
 
 /// An image of one static program: the host's busybox.
 fn image() -> Vec<u8> {

@@ -13,7 +13,7 @@ use containarium_incus::{InstancePost, Source};
 use containarium_testkit::{Bed, Key, wait_for};
 use tokio_util::sync::CancellationToken;
 
-use crate::{SOON, start};
+use super::{SOON, start};
 
 /// A state directory like the bed's, so that locks and modes are its own.
 pub(crate) fn copied(bed: &Bed) -> tempfile::TempDir {

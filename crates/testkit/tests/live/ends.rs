@@ -4,7 +4,7 @@ use containarium_incus::StateChange;
 use containarium_testkit::{Key, wait_for};
 use serde_json::json;
 
-use crate::{
+use super::{
     SOON, start,
     state::{CHANGE, becomes, hears, listen, past_us, told},
 };

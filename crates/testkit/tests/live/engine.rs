@@ -6,7 +6,7 @@ use containarium_contract::Created;
 use containarium_testkit::{Key, wait_for};
 use serde_json::json;
 
-use crate::{SOON, start};
+use super::{SOON, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_in_the_middle_of_which_the_engine_is_killed_is_finished_when_it_is_back() {

@@ -5,7 +5,7 @@ use std::process::Command;
 use containarium_testkit::{Key, Login};
 use serde_json::json;
 
-use crate::{SOON, booted, start};
+use super::{SOON, booted, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_is_made_used_stopped_started_and_deleted() {

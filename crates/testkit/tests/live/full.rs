@@ -8,7 +8,7 @@ use std::{
 use containarium_testkit::Key;
 use serde_json::json;
 
-use crate::{SOON, start};
+use super::{SOON, start};
 
 /// Files that fill a file system, gone when dropped.
 pub(crate) struct Ballast(Vec<PathBuf>);

@@ -10,15 +10,17 @@ use containarium_incus::{Devices, InstancePost, Source};
 use containarium_testkit::{Answer, Bed, ImageServer, Key, ServedImage, TestDaemon, wait_for};
 use serde_json::{Value, json};
 
-use crate::SOON;
+use super::SOON;
 
 /// A create that prepares installs packages from a mirror.
 const LONG: Duration = Duration::from_secs(280);
 
 /// A small Debian 13 as image servers have it: without an SSH server, with a user of uid 1000 who may
 /// do everything. Built once a run.
-fn debian_13(bed: &Bed) -> ServedImage {
-    let file = bed.incus_dir.with_file_name("debian-13.tar.zst");
+fn debian_13() -> ServedImage {
+    let file = shared().join("debian-13.tar.zst");
+    let lock = fs::File::create(shared().join("debian-13.lock")).unwrap();
+    lock.lock().unwrap();
     if !file.exists() {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/live/debian-13.sh");
         let built = Command::new("bash")
@@ -30,6 +32,11 @@ fn debian_13(bed: &Bed) -> ServedImage {
         assert!(built.status.success(), "{said}");
     }
     ServedImage::new("debian/13", fs::read(&file).unwrap())
+}
+
+/// Where tests of one run find what another has made.
+fn shared() -> PathBuf {
+    std::env::var_os("CONTAINARIUM_TEST_SHARED").unwrap().into()
 }
 
 async fn served(images: &[ServedImage]) -> Option<(Bed, ImageServer, TestDaemon)> {
@@ -76,7 +83,7 @@ async fn creates_from_a_new_image_wait_for_one_preparation_and_later_ones_do_not
     let Some(bed) = Bed::made().await else {
         return;
     };
-    let server = ImageServer::of(&[debian_13(&bed)]).await;
+    let server = ImageServer::of(&[debian_13()]).await;
     let daemon = TestDaemon::with_remotes(&bed, server.remotes()).await;
     let key = Key::new();
     let from = json!({"image": "images:debian/13", "enableDocker": false});
@@ -134,7 +141,7 @@ async fn creates_from_a_new_image_wait_for_one_preparation_and_later_ones_do_not
             .await;
         assert_eq!(made.container.image.as_str(), "images:debian/13");
     }
-    crate::booted(&key.login(&alice.container)).await;
+    super::booted(&key.login(&alice.container)).await;
 
     let begun = std::time::Instant::now();
     let dave = daemon.create_as("dave", &key, from.clone()).await;
@@ -294,7 +301,7 @@ async fn a_preparation_that_a_stopping_daemon_leaves_is_done_by_the_next() {
     let Some(bed) = Bed::made().await else {
         return;
     };
-    let server = ImageServer::of(&[debian_13(&bed)]).await;
+    let server = ImageServer::of(&[debian_13()]).await;
     let daemon = TestDaemon::with_remotes(&bed, server.remotes()).await;
     let asked = {
         let (url, token) = (daemon.url.clone(), daemon.admin_token());

@@ -14,7 +14,7 @@ use containarium_core::{
 use containarium_testkit::{Bed, Key, TestDaemon, program, wait_for};
 use serde_json::{Value, json};
 
-use crate::{SOON, start, tagged};
+use super::{SOON, start, tagged};
 
 /// `init` without its images, which are there.
 async fn init(bed: &Bed, state_dir: &Path, recover: bool) -> Result<Installation, SetupError> {

@@ -15,7 +15,7 @@ use containarium_testkit::{
 };
 use serde_json::{Value, json};
 
-use crate::{SOON, restrictions::token, start};
+use super::{SOON, restrictions::token, start};
 
 /// How long a create may take on a busy machine.
 const CREATE: Duration = Duration::from_secs(120);

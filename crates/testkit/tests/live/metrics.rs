@@ -5,7 +5,7 @@ use std::time::Duration;
 use containarium_contract::{GetMetrics, Metrics};
 use containarium_testkit::{Key, TestDaemon, wait_for};
 
-use crate::start;
+use super::start;
 
 async fn sample(daemon: &TestDaemon) -> Metrics {
     let ask = GetMetrics {

@@ -2,7 +2,7 @@
 
 use containarium_testkit::{Key, Login};
 
-use crate::start;
+use super::start;
 
 /// Whether a TCP connection to this port succeeds from inside.
 async fn reaches(login: &Login, host: &str, port: u16) -> bool {

@@ -7,7 +7,7 @@ use containarium_incus::InstancePatch;
 use containarium_testkit::Key;
 use serde_json::json;
 
-use crate::start;
+use super::start;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_does_not_shut_down_is_left_running_with_a_way_out() {

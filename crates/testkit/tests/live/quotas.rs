@@ -8,7 +8,7 @@ use std::{
 use containarium_incus::StateChange;
 use containarium_testkit::{Bed, Key, wait_for};
 
-use crate::{
+use super::{
     full::synced,
     start,
     state::{CHANGE, past_us},

@@ -2,7 +2,7 @@
 
 use containarium_testkit::{Key, Reference};
 
-use crate::start;
+use super::start;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_references_client_does_all_eight_tools() {

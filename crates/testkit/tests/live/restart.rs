@@ -3,7 +3,7 @@
 use containarium_testkit::Key;
 use serde_json::json;
 
-use crate::start;
+use super::start;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_outlive_the_daemon() {

@@ -6,7 +6,7 @@ use containarium_core::Role;
 use containarium_testkit::{Answer, Key, TestDaemon, program, small};
 use serde_json::json;
 
-use crate::start;
+use super::start;
 
 /// What `containarium token` says of alice with the daemon's own secret.
 pub(crate) fn token((variable, secret): (&str, String), arguments: &[&str]) -> String {

@@ -1,5 +1,5 @@
 //! Many containers on a real Incus: empties made past the daemon, adopted, measured as on an incusd in
-//! memory, and gone again. `CONTAINARIUM_TEST_MANY` says how many; 200 unless set. `make scale
+//! memory, and gone again. `CONTAINARIUM_TEST_MANY` says how many; 60 unless set. `make scale
 //! ENGINE=incus` runs it optimised with 1,000; then the bounds are those that are promised.
 
 use std::{sync::Arc, time::Instant};
@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Instant};
 use containarium_testkit::{
     Bed, TestDaemon, make_empties, remove_empties,
     scale::{Place, measured, number},
+    share_or_all,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -14,7 +15,7 @@ async fn many_empties_are_adopted_cost_little_and_none_is_lost() {
     let Some(bed) = Bed::made().await else {
         return;
     };
-    let many = number("CONTAINARIUM_TEST_MANY", 200);
+    let many = number("CONTAINARIUM_TEST_MANY", share_or_all(60, 200));
     assert!(
         many + 4 <= bed.installation.uid_ranges,
         "there are no user ids for so many"
@@ -40,7 +41,7 @@ async fn many_empties_are_adopted_cost_little_and_none_is_lost() {
         let list = daemon.ask_as_admin("GET", &path, None).await;
         list.json()["totalCount"].as_u64().unwrap_or_default()
     };
-    containarium_testkit::wait_for(crate::SOON, "half is told as gone", async || {
+    containarium_testkit::wait_for(super::SOON, "half is told as gone", async || {
         let seen = (error("error").await, error("stopped").await);
         if seen == (gone.len() as u64, rest.len() as u64) {
             Ok(())

@@ -7,7 +7,7 @@ use containarium_incus::StateChange;
 use containarium_testkit::{Answer, Bed, Key, Login, TestDaemon};
 use serde_json::json;
 
-use crate::start;
+use super::start;
 
 const KEYS: &str = "/v1/containers/alice/ssh-keys";
 

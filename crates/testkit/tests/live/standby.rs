@@ -10,7 +10,7 @@ use containarium_incus::Instance;
 use containarium_testkit::{Bed, Key, Login, TestDaemon, wait_for};
 use serde_json::json;
 
-use crate::{SOON, booted, tagged};
+use super::{SOON, booted, tagged};
 
 /// Waits until so many could be taken.
 async fn ready(daemon: &TestDaemon, count: u64) {

@@ -12,7 +12,7 @@ use containarium_incus::StateChange;
 use containarium_testkit::{Bed, Key, Listener, TestDaemon, wait_for};
 use serde_json::Value;
 
-use crate::{SOON, start};
+use super::{SOON, start};
 
 /// How long Incus may take to start or kill an instance.
 pub(crate) const CHANGE: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use containarium_testkit::{Bed, Key, TestDaemon, wait_for};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::SOON;
+use super::SOON;
 
 /// A file system in memory with a copy of the bed's store; gone when dropped.
 struct Disk(Arc<TempDir>);

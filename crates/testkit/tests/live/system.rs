@@ -5,7 +5,7 @@ use std::fs;
 use containarium_contract::{GetSystemInfo, HostEngine};
 use containarium_testkit::Key;
 
-use crate::start;
+use super::start;
 
 /// The first number of a line of `/proc/meminfo`, bytes.
 fn meminfo(name: &str) -> u64 {

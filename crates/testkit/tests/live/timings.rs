@@ -6,7 +6,7 @@ use containarium_contract::{ListOperations, Operation, StepState};
 use containarium_testkit::Key;
 use serde_json::json;
 
-use crate::start;
+use super::start;
 
 /// What the parts of a create may leave out: writing it down, and HTTP.
 const BESIDE: Duration = Duration::from_millis(500);

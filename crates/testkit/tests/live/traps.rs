@@ -4,7 +4,7 @@ use containarium_core::{Store, doctor::Verdict};
 use containarium_incus::{Client, StoragePoolPost};
 use containarium_testkit::Bed;
 
-use crate::{
+use super::{
     SOON,
     doctor::{copied, doctor, examined, of, quick, run},
     full::Ballast,

@@ -7,7 +7,7 @@ use containarium_incus::{Client, Instance};
 use containarium_testkit::{Key, TestDaemon};
 use serde_json::json;
 
-use crate::{
+use super::{
     choices::{Second, with_second},
     tagged,
 };

@@ -11,7 +11,7 @@ use containarium_core::Role;
 use containarium_testkit::{Answer, Bed, Key, TestDaemon, wait_for};
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     SOON, start,
     state::{becomes, hears, listen, told},
 };
@@ -309,7 +309,7 @@ async fn what_is_purged_or_needed_is_gone_and_what_lives_stays() {
     daemon.create("bob", &key).await;
     daemon.create("alice", &key).await;
     delete(&daemon, "force=true").await;
-    let _ballast = crate::full::Ballast::in_dir(&bed.pool());
+    let _ballast = super::full::Ballast::in_dir(&bed.pool());
     // A reconciler's pass is what looks; a start of the daemon is one.
     let daemon = daemon.restarted().await;
     wait_for(SOON, "what is kept is gone", async || {

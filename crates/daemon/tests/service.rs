@@ -5,8 +5,6 @@
 
 mod cancelled;
 mod events;
-#[path = "../endpoints/installed.rs"]
-mod installed;
 mod keys;
 mod metrics;
 mod operations;
@@ -16,7 +14,5 @@ mod reference;
 mod refusals;
 mod restart;
 mod restrictions;
-#[path = "../endpoints/sample.rs"]
-mod sample;
 mod simulated;
 mod timings;

@@ -1,7 +1,7 @@
 //! The whole on a real Incus, from HTTP and MCP to what is true inside a container.
 //!
-//! Runs with `scripts/with-engine cargo nextest run --profile live`, one test at a time: they share one
-//! engine, and some fill or kill it. Each has a daemon and a store of its own and begins with no container.
+//! Runs with `scripts/with-engine cargo nextest run --profile live`. No two tests share an engine, since some fill or kill it.
+//! Each has a daemon and a store of its own and begins with no container.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
@@ -34,6 +34,7 @@ mod reference;
 mod restart;
 mod restrictions;
 mod scale;
+mod scripts;
 mod ssh_keys;
 mod standby;
 mod state;

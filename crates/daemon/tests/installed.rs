@@ -1,5 +1,7 @@
 //! A daemon on an installation in memory.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
+
 use containarium_testkit::{Simulated, TestDaemon};
 use serde_json::json;
 

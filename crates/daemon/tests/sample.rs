@@ -1,5 +1,7 @@
 //! A request made from nothing but an endpoint's schema.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
+
 use containarium_contract::Spec;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::{

@@ -8,5 +8,3 @@ mod documents;
 mod every_endpoint;
 mod every_field;
 mod generated;
-mod installed;
-mod sample;
