@@ -1,7 +1,7 @@
 # A thin veneer: each target calls one script, which says what it does.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down purge test test-unit test-live chaos bench instructions scale build build-mcp build-mcp-linux mcpb install install-mcp uninstall test-mcp mcp-audit
+.PHONY: help up down purge test test-unit test-live chaos soak bench instructions scale build build-mcp build-mcp-linux mcpb install install-mcp uninstall test-mcp mcp-audit
 
 # rustup's cargo before the distribution's, which may be years older.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -37,6 +37,9 @@ mcp-audit: ## what a security scanner and a fuzzer find in the MCP server, on a 
 
 chaos: ## random faults and kills for MINUTES (5) on ENGINE (sim, incus), SEED to repeat one; fails if anything leaks or is lost
 	@scripts/chaos
+
+soak: ## all of the random suites for MINUTES (60), with fresh seeds, in memory and on a private Incus; CI runs a small share of them
+	@scripts/soak
 
 bench: ## how long things take, against raw Incus and its command in the same run, on a private Incus; writes docs/benchmarks.md
 	@scripts/bench --write-docs docs

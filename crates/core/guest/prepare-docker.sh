@@ -15,6 +15,8 @@ timeout 60 systemctl is-system-running --wait > /dev/null || true
 
 printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
+# A builder that does not come to its end is removed, so dpkg need not wait for the disk after each file.
+printf 'Dpkg::Options { "--force-unsafe-io"; };\n' > /etc/apt/apt.conf.d/90containarium-builder
 apt-get -q -o APT::Update::Error-Mode=any update # by itself it reports success when it could fetch nothing
 # docker.io recommends a great deal (git, apparmor, needrestart); what it cannot do without is named instead. The
 # command line and the builder are packages of their own from Debian 13 on.
@@ -23,7 +25,7 @@ for package in docker-cli docker-buildx; do
   if [[ -n "$(apt-cache madison "$package")" ]]; then packages+=("$package"); fi
 done
 apt-get -q -y --no-install-recommends install "${packages[@]}"
-rm -f /usr/sbin/policy-rc.d
+rm -f /usr/sbin/policy-rc.d /etc/apt/apt.conf.d/90containarium-builder
 
 # overlay2 by name: on btrfs Docker would choose its btrfs driver, which makes subvolumes, which are denied here because
 # a quota does not hold them. From 23 on the same holds for containerd's own image store, which would ignore the driver.

@@ -12,7 +12,8 @@ use containarium_contract::{
     Container, CreateContainer, Created, DeleteContainer, Face, Restrictions,
 };
 use containarium_core::{
-    Incus, Principal, Role, Settings, StandbyCount, images::Remotes, secret::SecretSource, token,
+    Incus, Patience, Principal, Role, Settings, StandbyCount, images::Remotes,
+    secret::SecretSource, token,
 };
 use containarium_daemon::{Config, Daemon};
 use secrecy::{ExposeSecret as _, SecretSlice};
@@ -68,9 +69,26 @@ impl TestDaemon {
         Self::on_copy(bed, [127, 0, 0, 1].into(), settings).await
     }
 
+    /// The same, which soon gives up what it waits for.
+    pub async fn impatient(bed: &Bed) -> Self {
+        let settings = Settings {
+            patience: Patience {
+                boot: Duration::from_secs(6),
+                trial: Duration::from_secs(2),
+                ..Patience::default()
+            },
+            ..Settings::default()
+        };
+        Self::on_copy(bed, [127, 0, 0, 1].into(), settings).await
+    }
+
     /// The same, listening on another address of this machine.
-    pub async fn on_at(bed: &Bed, address: IpAddr) -> Self {
-        Self::on_copy(bed, address, Settings::default()).await
+    pub async fn on_at(bed: &Bed, address: IpAddr, patience: Patience) -> Self {
+        let settings = Settings {
+            patience,
+            ..Settings::default()
+        };
+        Self::on_copy(bed, address, settings).await
     }
 
     async fn on_copy(bed: &Bed, address: IpAddr, settings: Settings) -> Self {

@@ -80,11 +80,11 @@ fn wrong(source: &str, name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether cargo compiles this file: it is a test of its own, or another names it.
+/// Whether cargo compiles this file: another names it.
 fn is_compiled(file: &Path) -> bool {
     let (dir, stem) = (file.parent().unwrap(), file.file_stem().unwrap());
     let stem = stem.to_str().unwrap();
-    if dir.ends_with("tests") || matches!(stem, "lib" | "main") {
+    if matches!(stem, "lib" | "main") {
         return true;
     }
     let names = [format!("mod {stem};"), format!("\"{stem}.rs\"")];

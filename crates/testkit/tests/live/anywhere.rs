@@ -6,7 +6,7 @@ use std::{
 };
 
 use containarium_contract::Container;
-use containarium_core::Role;
+use containarium_core::{Patience, Role};
 use containarium_incus::StateChange;
 use containarium_testkit::{Bed, Key, Laptop, TestDaemon, wait_for};
 use tokio::{
@@ -29,9 +29,14 @@ struct There {
 
 /// Alice's laptop, with her token, and her container.
 async fn there() -> Option<There> {
+    there_with(Patience::default()).await
+}
+
+/// The same with a daemon of this patience.
+async fn there_with(patience: Patience) -> Option<There> {
     let bed = Bed::made().await?;
     let mut laptop = Laptop::new(&bed.installation.name);
-    let daemon = TestDaemon::on_at(&bed, laptop.server().into()).await;
+    let daemon = TestDaemon::on_at(&bed, laptop.server().into(), patience).await;
     laptop.may_reach(&daemon.url, daemon.token("alice", &[Role::User]));
     let key = Key::new();
     let alice = daemon.create("alice", &key).await;
@@ -385,7 +390,11 @@ async fn a_container_that_is_stopped_through_incus_ends_its_tunnels_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_falls_silent_is_found_out_although_nobody_writes() {
-    let Some(there) = there().await else {
+    let patience = Patience {
+        vanished: Duration::from_secs(3),
+        ..Patience::default()
+    };
+    let Some(there) = there_with(patience).await else {
         return;
     };
     let tunnel = idle(&there.laptop).await;

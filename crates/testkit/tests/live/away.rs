@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use containarium_core::Role;
+use containarium_core::{Patience, Role};
 use containarium_testkit::{Bed, Key, Laptop, TestDaemon, wait_for};
 use serde_json::json;
 use tokio::{
@@ -126,7 +126,7 @@ async fn is_well(daemon: &TestDaemon) {
 
 async fn with_alice(bed: &Bed) -> (Laptop, TestDaemon, Key, Child) {
     let mut laptop = Laptop::new(&bed.installation.name);
-    let daemon = TestDaemon::on_at(bed, laptop.server().into()).await;
+    let daemon = TestDaemon::on_at(bed, laptop.server().into(), Patience::default()).await;
     laptop.may_reach(&daemon.url, daemon.token("alice", &[Role::User]));
     let key = Key::new();
     daemon.create("old", &key).await;

@@ -10,6 +10,8 @@ set -euo pipefail
 mirror="$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Component: main' |
   grep -v security | head -n 1)"
 
+# In memory, where there is some: dpkg waits for the disk after each package.
+if [[ -w /dev/shm ]]; then export TMPDIR=/dev/shm; fi
 # $1 in the hook is the new tree.
 # shellcheck disable=SC2016
 mmdebstrap --quiet --mode=root --variant=minbase --include=systemd-sysv,dbus,iproute2 \

@@ -151,7 +151,7 @@ async fn one_whose_sshd_is_dead_is_in_error_until_it_lives_again() {
     let mut events = listen(&daemon, "alice").await;
     // It comes back by itself, because nobody can log in to start it.
     login
-        .says("sudo systemd-run --on-active=20 --timer-property=AccuracySec=100ms systemctl start ssh && sudo systemctl stop ssh")
+        .says("sudo systemd-run --on-active=10 --timer-property=AccuracySec=100ms systemctl start ssh && sudo systemctl stop ssh")
         .await;
     let wrong = becomes(&daemon, "alice", "error").await;
     let detail = wrong["detail"].as_str().unwrap();
@@ -164,9 +164,10 @@ async fn one_whose_sshd_is_dead_is_in_error_until_it_lives_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_daemon_finds_out_whether_logins_work() {
-    let Some((_bed, daemon)) = start().await else {
+    let Some(bed) = Bed::made().await else {
         return;
     };
+    let daemon = TestDaemon::impatient(&bed).await;
     let key = Key::new();
     key.login(&daemon.create("alice", &key).await);
     let bob = key.login(&daemon.create("bob", &key).await);
@@ -175,7 +176,7 @@ async fn a_new_daemon_finds_out_whether_logins_work() {
     let first = told(&daemon, "bob").await;
     assert_eq!(first["state"], "starting", "{first}");
     becomes(&daemon, "alice", "running").await;
-    let wrong = wait_for(Duration::from_secs(90), "error", async || {
+    let wrong = wait_for(SOON, "error", async || {
         let now = told(&daemon, "bob").await;
         if now["state"] == "error" {
             Ok(now)
@@ -211,7 +212,7 @@ async fn looking_at_a_container_writes_nothing_into_its_journal() {
     let lines = "sudo journalctl -u ssh -o cat | grep -v 'alice\\|pam_\\|disconnected by user'";
     login.says("true").await;
     let before = login.run(lines).await.stdout;
-    let end = tokio::time::Instant::now() + Duration::from_secs(15);
+    let end = tokio::time::Instant::now() + Duration::from_secs(7);
     wait_for(SOON, "a while of looking is over", async || {
         told(&daemon, "alice").await;
         if tokio::time::Instant::now() > end {
