@@ -47,7 +47,7 @@ async fn thousands_of_containers_cost_little() {
     let core = Containarium::open(store, &there.incus, Settings::default())
         .await
         .unwrap();
-    let (_, most) = timed(60, async || {
+    let took = timed(60, async || {
         let list = core
             .list(&admin(), ListContainers::default())
             .await
@@ -57,16 +57,16 @@ async fn thousands_of_containers_cost_little() {
     .await;
     table.time(
         "list of all in the core, p99",
-        most,
-        Duration::from_millis(10) * many.div_ceil(1000),
+        took,
+        Duration::from_micros(10) * many.max(100),
     );
     let username: containarium_contract::Username = "e7".parse().unwrap();
-    let (_, most) = timed(1000, async || {
+    let took = timed(1000, async || {
         let username = username.clone();
         core.get(&admin(), GetContainer { username }).await.unwrap();
     })
     .await;
-    table.time("get in the core, p99", most, Duration::from_millis(1));
+    table.time("get in the core, p99", took, Duration::from_millis(1));
     core.close(Duration::from_secs(1)).await;
     table.must_fit();
 }
