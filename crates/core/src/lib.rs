@@ -27,6 +27,7 @@ mod operations;
 mod power;
 mod principal;
 mod purge;
+mod questions;
 mod quota_counting;
 mod read;
 mod reconcile;

@@ -10,3 +10,4 @@ mod every_field;
 mod generated;
 mod installed;
 mod sample;
+mod silent_engine;
