@@ -8,6 +8,7 @@ use containarium_contract::{
 
 use crate::{
     failure::Failure,
+    list::note,
     output::Format,
     progress, size,
     table::{UNKNOWN, columns},
@@ -82,7 +83,11 @@ impl From<Prepare> for PrepareImage {
 impl Image {
     pub(crate) async fn run(self, client: &Client, output: Format) -> Result<(), Failure> {
         match self.verb {
-            Verb::List(List {}) => output.print(&client.call(&ListImages {}).await?, drawn),
+            Verb::List(List {}) => {
+                let list = client.call(&ListImages {}).await?;
+                note(list.engine, "images are those that were seen last");
+                output.print(&list, drawn)
+            }
             Verb::Prepare(prepare) => {
                 let request = PrepareImage::from(prepare);
                 let doing = format!("preparing {}", request.image);

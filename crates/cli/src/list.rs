@@ -48,15 +48,18 @@ impl From<List> for ListContainers {
 impl List {
     pub(crate) async fn run(self, client: &Client, output: Format) -> Result<(), Failure> {
         let list = client.call(&ListContainers::from(self)).await?;
-        match list.engine {
-            EngineHealth::Ok => {}
-            EngineHealth::Unreachable => {
-                anstream::eprintln!(
-                    "note: the container engine does not answer; states are those that were seen last"
-                );
-            }
-        }
+        note(list.engine, "states are those that were seen last");
         output.print(&list, drawn)
+    }
+}
+
+/// Notes on standard error what is shown while the engine does not answer.
+pub(crate) fn note(engine: EngineHealth, shown: &str) {
+    match engine {
+        EngineHealth::Ok => {}
+        EngineHealth::Unreachable => {
+            anstream::eprintln!("note: the container engine does not answer; {shown}");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use containarium_contract::{GetMetrics, ListMetrics, Metrics as Sample, MetricsA
 
 use crate::{
     failure::Failure,
+    list::note,
     output::Format,
     size,
     table::{self, UNKNOWN},
@@ -40,6 +41,7 @@ impl Metrics {
             Request::One(request) => client.call(&request).await?,
             Request::All(request) => client.call(&request).await?,
         };
+        note(answer.engine, "samples are those that were taken last");
         output.print(&answer, drawn)
     }
 }

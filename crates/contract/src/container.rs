@@ -293,7 +293,7 @@ pub struct ContainerAnswer {
     /// The container.
     pub container: Container,
     /// What it used when it was last measured, which a look begins anew when that is 5 s ago; absent
-    /// until it was measured once, and while the engine does not answer.
+    /// until it was measured once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
     /// Whether the engine answered.

@@ -60,7 +60,7 @@ pub struct ListImages {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageList {
-    /// In the order of their names.
+    /// In the order of their names; as they were last seen where the engine does not answer.
     pub images: Vec<Image>,
     /// The part before the colon that an image's name may have.
     pub remotes: Vec<String>,

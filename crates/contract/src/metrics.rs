@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Effect, Endpoint, EngineHealth, Method, Username};
 
-/// What one container uses, sampled at the call. What the engine cannot tell is absent.
+/// What one container uses, sampled at the call, or before it where the engine does not answer now.
+/// What the engine cannot tell is absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
@@ -54,7 +55,8 @@ pub struct GetMetrics {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricsAnswer {
-    /// One entry a container.
+    /// One entry a container; where the engine does not answer, none of a container that was never
+    /// sampled.
     pub metrics: Vec<Metrics>,
     /// Whether the engine answered.
     pub engine: EngineHealth,

@@ -11,7 +11,7 @@ use crate::{Effect, Endpoint, ImageRef, Method};
 pub enum EngineHealth {
     /// It answered: what is shown is so.
     Ok,
-    /// It did not: only what the store knows is shown.
+    /// It did not: what was last known is shown.
     Unreachable,
 }
 
@@ -21,7 +21,7 @@ pub enum EngineHealth {
 pub enum HostEngine {
     /// Incus, and it answers.
     Ok,
-    /// Incus, and it does not answer.
+    /// Incus, and it does not answer: what it says of the host is what it last said.
     Unreachable,
     /// A simulation: nothing real is created.
     Sim,

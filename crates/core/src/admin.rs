@@ -19,6 +19,7 @@ use crate::{
     clock,
     engine::{self, Tags, tags},
     operations::{Plan, Run},
+    questions::Answer,
     step::Step,
     store::Phase,
     work::Work,
@@ -30,14 +31,20 @@ const AT_ONCE: usize = 256;
 const WITHIN: Duration = Duration::from_secs(10 * 60);
 
 impl Containarium {
-    /// Finished containers of this installation that the store does not know.
+    /// Returns the finished containers of this installation that the store does not know. Where the
+    /// engine does not answer this is an error: an empty list would say that all is well, and one from
+    /// before may name what has been adopted or removed since.
     pub async fn unclaimed(
         &self,
         who: &Principal,
         _: ListUnclaimed,
     ) -> Result<UnclaimedList, Error> {
         admin(who, Effect::Read)?;
-        let found = self.find_unclaimed().await?;
+        let look = async |core: Self| Ok(Arc::new(core.look_for_unclaimed().await?));
+        let found = self.answer(&self.inner.questions.unclaimed, look).await?;
+        let Answer::Now(found) = found else {
+            return Err(Error::EngineSilent);
+        };
         let held = Held::of(self.inner.store.all_containers());
         let described = |one: &Found| one.described(held.judge(one).err());
         let unclaimed = found.iter().map(described).collect();
@@ -108,8 +115,13 @@ impl Containarium {
         self.begin(asked, &request, judged).await
     }
 
-    /// They carry our tags, were there for their users once or run, and no row knows them.
+    /// Finds what a change is about, as long as the engine answers.
     async fn find_unclaimed(&self) -> Result<Vec<Found>, Error> {
+        self.while_it_answers(self.look_for_unclaimed()).await
+    }
+
+    /// They carry our tags, were there for their users once or run, and no row knows them.
+    async fn look_for_unclaimed(&self) -> Result<Vec<Found>, containarium_incus::Error> {
         let ours = |instance: Instance| {
             let tags = Tags::of(&instance);
             let ours = tags.install == self.inner.engine.installation.id
@@ -119,8 +131,7 @@ impl Containarium {
                 && self.inner.store.container_by_id(&tags.id).is_none();
             ours.then(|| Found::of(&instance, tags))
         };
-        let listed = self.while_it_answers(self.inner.engine.list_those(ours));
-        let mut found = listed.await?;
+        let mut found = self.inner.engine.list_those(ours).await?;
         found.sort_by(|a, b| a.instance.cmp(&b.instance));
         Ok(found)
     }
@@ -252,7 +263,8 @@ fn known(found: &[Found], names: &[InstanceName]) -> Result<(), Error> {
 }
 
 /// An unclaimed instance, and what it would be here.
-struct Found {
+#[derive(Debug)]
+pub(crate) struct Found {
     instance: String,
     tags: Tags,
     names: (Option<Username>, Option<Subject>),

@@ -14,6 +14,7 @@ use crate::{
     inventory::{Inventory, Login},
     operations::Operations,
     patience::Patience,
+    questions::{Answer, Questions},
     samples::Samples,
     standby::{StandbyCount, Standbys},
     starts::Starts,
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     /// Wakes the reconciler.
     pub(crate) disagreement: Notify,
     pub(crate) standbys: Standbys,
+    pub(crate) questions: Questions,
     pub(crate) samples: Samples,
     pub(crate) timings: Recorder,
     pub(crate) claims: Claims,
@@ -117,6 +119,7 @@ impl Containarium {
                 operations: Operations::default(),
                 disagreement: Notify::new(),
                 standbys: Standbys::new(standbys),
+                questions: Questions::default(),
                 samples: Samples::default(),
                 timings: Recorder::default(),
                 claims: Claims::default(),
@@ -184,13 +187,20 @@ impl Containarium {
         self.inner.retention.as_secs()
     }
 
-    /// Whether the store and the engine answer, as `(store, engine)`.
+    /// Returns whether the store and the engine answer, as `(store, engine)`. An engine that is late
+    /// answers as long as it is not known to be silent.
     pub async fn ready(&self) -> (bool, bool) {
-        let (store, engine) = tokio::join!(self.inner.store.check(), self.inner.engine.server());
-        (
-            store.is_ok(),
-            engine.is_ok_and(|server| server.is_trusted()),
-        )
+        let trusts = async |core: Self| Ok(core.inner.engine.server().await?.is_trusted());
+        let engine = self.answer(&self.inner.questions.trust, trusts);
+        let (store, engine) = tokio::join!(self.inner.store.check(), engine);
+        let engine = match engine {
+            Ok(Answer::Now(trusted)) => trusted,
+            Ok(Answer::Earlier(trusted)) => {
+                trusted == Some(true) && self.health() == EngineHealth::Ok
+            }
+            Err(_) => false,
+        };
+        (store.is_ok(), engine)
     }
 
     /// Runs `work` to its end even if the caller who waits for it goes away.

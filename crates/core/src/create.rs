@@ -341,13 +341,17 @@ pub(crate) fn reserved(
             })
         }
         Reserved::TooMany { most, there } => Err(Error::TooMany { most, there }),
-        Reserved::Exhausted => {
-            core.inner.standbys.give_way();
-            // Where some are only kept, one of them goes.
-            core.disagree();
-            Err(Error::Exhausted)
-        }
+        Reserved::Exhausted => Err(exhausted(core)),
     }
+}
+
+/// Lets what nobody needs give way where no address, or no range of user ids, is left. Returns the
+/// error of the create that found none.
+fn exhausted(core: &Containarium) -> Error {
+    core.inner.standbys.give_way();
+    // Of the deleted containers that are only kept, the oldest goes.
+    core.disagree();
+    Error::Exhausted
 }
 
 /// A create, from wherever an earlier daemon left it.
@@ -557,7 +561,7 @@ async fn readdressed(run: &mut Run, record: &Record) -> Result<Arc<Record>, Erro
         tx.readdress(&id, installation, here.in_use())
     });
     if !moved.await? {
-        return Err(Error::Exhausted);
+        return Err(exhausted(&core));
     }
     let moved = run.known_record()?;
     tracing::warn!(username = %moved.username, from = %record.address, to = %moved.address, "its address is somebody else's");

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::Ipv4Addr,
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -18,7 +19,7 @@ use crate::{
     Installation, Record,
     images::alias,
     installation::UIDS,
-    quota_counting::{QuotaCounting, count_again, count_again_command},
+    quota_counting::{News, QuotaCounting, Rescans, count_again_command},
     store::{instance_name, mac},
 };
 
@@ -68,6 +69,7 @@ pub(crate) struct Host {
 pub(crate) struct Engine {
     incus: Client,
     pub(crate) installation: Installation,
+    rescans: Arc<Rescans>,
 }
 
 /// An instance in a listing.
@@ -96,6 +98,7 @@ impl Engine {
         Self {
             incus: incus.in_project(&installation.name),
             installation,
+            rescans: Arc::default(),
         }
     }
 
@@ -198,20 +201,30 @@ impl Engine {
         }
     }
 
-    /// Sees to it that disk quotas which hold no more come to hold again.
+    /// Has btrfs count again where it has stopped, so that disk quotas hold again. Returns when that has
+    /// begun; its end is told by a later call.
     pub(crate) async fn restore_quotas(&self) {
-        let lost = self.counting().filter(QuotaCounting::is_lost);
-        let Some(QuotaCounting { mount, .. }) = lost else {
+        let counting = self.counting();
+        let Some(counting) = counting.filter(|counting| self.rescans.are_due(counting)) else {
             return;
         };
-        let command = count_again_command(&mount);
-        // It does not wait for the end, but the kernel may take its time to begin.
-        match tokio::task::spawn_blocking(move || count_again(&mount, false)).await {
-            Ok(Ok(())) => {
+        let command = count_again_command(&counting.mount);
+        let rescans = Arc::clone(&self.rescans);
+        match tokio::task::spawn_blocking(move || rescans.see_to(&counting)).await {
+            Ok(Ok(Some(News::Started))) => {
                 tracing::warn!(
-                    "btrfs had stopped counting and no disk quota held: it counts again"
+                    "btrfs had stopped counting: rescan started, until its end no disk quota holds"
                 );
             }
+            Ok(Ok(Some(News::UnderWay))) => {
+                tracing::warn!(
+                    "btrfs had stopped counting: a rescan is under way, until its end no disk quota holds"
+                );
+            }
+            Ok(Ok(Some(News::Ended))) => {
+                tracing::warn!("btrfs is counting again and disk quotas hold");
+            }
+            Ok(Ok(None)) => {}
             Ok(Err(error)) => {
                 tracing::error!(%error, "btrfs has stopped counting and no disk quota holds: run `{command}`");
             }

@@ -302,6 +302,9 @@ pub enum Error {
     /// It was told already, when it happened.
     #[error("{}", .0.error)]
     Failed(Fault),
+    /// The error of a question that several reads asked together.
+    #[error(transparent)]
+    Shared(Arc<Error>),
     /// The engine failed in a way that has no word of its own.
     #[error("the engine failed: {0}")]
     Engine(#[source] containarium_incus::Error),

@@ -55,6 +55,7 @@ fn sentence(error: &Error) -> String {
         Error::Store(StoreError::KeyReused(_) | StoreError::Full) => error.to_string(),
         Error::Engine(_) | Error::Store(_) => OURS.into(),
         Error::Failed(fault) => fault.error.clone(),
+        Error::Shared(error) => sentence(error),
         Error::Image {
             cause, available, ..
         } => image_sentence(cause, available),
@@ -165,6 +166,7 @@ fn image_meaning(
 fn meaning(error: &Error) -> (Reason, Option<Hint>) {
     match error {
         Error::Failed(fault) => (fault.reason, fault.hint.clone()),
+        Error::Shared(error) => meaning(error),
         Error::EngineSilent => (Reason::EngineUnavailable, Some(Hint::CheckEngine)),
         Error::Stopping => (Reason::EngineUnavailable, None),
         Error::Suspended(id) | Error::Unended(id) => (

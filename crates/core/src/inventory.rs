@@ -169,6 +169,20 @@ impl Inventory {
         self.health.borrow().heard.is_none()
     }
 
+    /// Returns whether the engine gave a sign of life at `since` or later.
+    pub(crate) fn is_heard_since(&self, since: Instant) -> bool {
+        self.health
+            .borrow()
+            .last()
+            .is_some_and(|last| last >= since)
+    }
+
+    /// Waits until the engine is known not to answer.
+    pub(crate) async fn falls_silent(&self) {
+        let mut health = self.health.subscribe();
+        let _sender_is_here = health.wait_for(|health| health.heard.is_none()).await;
+    }
+
     /// Claims the look whether the engine answers; false where somebody has it.
     pub(crate) fn begin_look(&self) -> bool {
         !self.looking.swap(true, Ordering::AcqRel)

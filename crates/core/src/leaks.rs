@@ -3,9 +3,9 @@
 
 mod processes;
 
-use std::{collections::HashSet, path::Path, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
-use containarium_contract::{Effect, EngineHealth, Leak, LeakList, ListLeaks, State};
+use containarium_contract::{Effect, Leak, LeakList, ListLeaks, State};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     admin::admin,
     chain, clock,
     images::Shelf,
+    questions::Answer,
     store::{Phase, instance_name},
 };
 
@@ -22,24 +23,24 @@ use processes::Worker;
 const OUTLIVE: Duration = Duration::from_secs(1);
 
 impl Containarium {
-    /// Everything that was left behind.
+    /// Returns everything that was left behind. What was found earlier in the engine may be gone, and
+    /// what is there may be new: where it does not answer, only what is known without it is told.
     pub async fn leaks(&self, who: &Principal, _: ListLeaks) -> Result<LeakList, Error> {
         admin(who, Effect::Read)?;
         let mut leaks = self.leaks_of_store().await?;
-        let found = async {
-            let mut found = self.leaks_of_engine().await?;
-            found.extend(self.leaks_of_host().await?);
-            Ok(found)
+        let look = async |core: Self| {
+            let mut found = core.leaks_of_engine().await?;
+            found.extend(core.leaks_of_host().await?);
+            Ok(Arc::new(found))
         };
-        let engine = match found.await {
-            Ok(found) => {
-                leaks.extend(found);
-                EngineHealth::Ok
-            }
-            Err(Error::EngineAway(_) | Error::EngineSilent) => EngineHealth::Unreachable,
-            Err(other) => return Err(other),
-        };
-        Ok(LeakList { leaks, engine })
+        let found = self.answer(&self.inner.questions.leaks, look).await?;
+        if let Answer::Now(found) = &found {
+            leaks.extend_from_slice(found);
+        }
+        Ok(LeakList {
+            leaks,
+            engine: found.engine(),
+        })
     }
 
     /// Operations past their deadline, and rows that nobody works on and that are not finished.
@@ -81,8 +82,7 @@ impl Containarium {
         // Rows come before their instances and go after them, so the engine is asked first.
         let prepared = self.is_preparing();
         let shelf = Shelf::look(&self.inner.bench.incus);
-        let asked = async { tokio::try_join!(engine.volumes(), engine.list(), shelf) };
-        let (volumes, instances, shelf) = self.while_it_answers(asked).await?;
+        let (volumes, instances, shelf) = tokio::try_join!(engine.volumes(), engine.list(), shelf)?;
         // One that ended meanwhile had its builder, and its image had no name yet.
         let preparing = prepared || self.is_preparing();
         let records = self.inner.store.all_containers();
@@ -193,7 +193,7 @@ impl Containarium {
             return Ok(seen);
         }
         // After them: one that has just been begun has its instance by now.
-        let instances = self.while_it_answers(self.inner.engine.list()).await?;
+        let instances = self.inner.engine.list().await?;
         let there: HashSet<String> = instances.into_iter().map(|one| one.name).collect();
         seen.retain(|worker| !there.contains(&worker.instance));
         Ok(seen)

@@ -28,6 +28,7 @@ mod patience;
 mod power;
 mod principal;
 mod purge;
+mod questions;
 mod quota_counting;
 mod read;
 mod reconcile;

@@ -4,7 +4,8 @@
 //! holds**. Raised above every possible height the threshold is never met; a deletion that large then
 //! takes the kernel longer. It is forgotten at each mount, so it is raised again before each removal.
 //! The kernel may stop all the same, such as where a quota is deleted before what it counted is gone;
-//! then it is asked to count again.
+//! then it is asked for a rescan, which takes as long as the file system is large. Quotas hold again
+//! when that has ended.
 //!
 //! Of other drivers, or where the pool is not mounted here, nothing is known and nothing done.
 
@@ -12,6 +13,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// Higher than any tree of btrfs (`BTRFS_MAX_LEVEL`).
@@ -81,21 +83,90 @@ impl QuotaCounting {
     }
 }
 
-/// How [`count_again`] is done by hand.
+/// Returns the command that has the kernel count again and waits until it does.
 pub(crate) fn count_again_command(mount: &Path) -> String {
     format!("btrfs quota rescan -w {}", mount.display())
 }
 
-/// Has the kernel count what is there anew, and go on; waits until it has, where that is wanted.
-pub(crate) fn count_again(mount: &Path, wait: bool) -> io::Result<()> {
-    let mut rescan = Command::new("btrfs");
-    rescan.args(["quota", "rescan"]).args(wait.then_some("-w"));
-    let done = rescan.arg(mount).output()?;
+/// Has the kernel count again, and waits until it does; also for a rescan that is under way.
+pub(crate) fn count_again(mount: &Path) -> io::Result<()> {
+    quota_rescan(Path::new("btrfs"), Some("-w"), mount).map(drop)
+}
+
+/// Runs `btrfs quota rescan` and returns what it prints, or an error with what it complains about.
+fn quota_rescan(btrfs: &Path, option: Option<&str>, mount: &Path) -> io::Result<String> {
+    let mut rescan = Command::new(btrfs);
+    rescan.args(["quota", "rescan"]).args(option).arg(mount);
+    // What it says is read.
+    let done = rescan.env("LC_ALL", "C").output()?;
     if done.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }
     let why = String::from_utf8_lossy(&done.stderr);
     Err(io::Error::other(why.trim().to_owned()))
+}
+
+/// What became of a pool that had stopped counting, where that is news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// A rescan was started.
+    Started,
+    /// Somebody else's rescan is under way.
+    UnderWay,
+    /// The rescan has ended, and the kernel counts.
+    Ended,
+}
+
+/// Looks after the rescans of one pool.
+#[derive(Debug)]
+pub(crate) struct Rescans {
+    /// The program of btrfs-progs.
+    btrfs: PathBuf,
+    /// Whether the end of a rescan is waited for.
+    awaited: AtomicBool,
+}
+
+impl Default for Rescans {
+    fn default() -> Self {
+        Self {
+            btrfs: "btrfs".into(),
+            awaited: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Rescans {
+    /// Returns whether there is anything to see to: the kernel does not count, or did not when it was
+    /// last seen to.
+    pub(crate) fn are_due(&self, counting: &QuotaCounting) -> bool {
+        counting.is_lost() || self.awaited.load(Ordering::Relaxed)
+    }
+
+    /// Starts a rescan where the kernel has stopped counting, unless one is under way. Does not wait for
+    /// its end, but the kernel may take a while to begin.
+    pub(crate) fn see_to(&self, counting: &QuotaCounting) -> io::Result<Option<News>> {
+        if !counting.is_lost() {
+            let ended = self.awaited.swap(false, Ordering::Relaxed);
+            return Ok(ended.then_some(News::Ended));
+        }
+        if self.is_under_way(&counting.mount)? {
+            let known = self.awaited.swap(true, Ordering::Relaxed);
+            return Ok((!known).then_some(News::UnderWay));
+        }
+        let news = match quota_rescan(&self.btrfs, None, &counting.mount) {
+            Ok(_started) => News::Started,
+            // Somebody was faster (EINPROGRESS).
+            Err(error) if error.to_string().contains("in progress") => News::UnderWay,
+            Err(error) => return Err(error),
+        };
+        self.awaited.store(true, Ordering::Relaxed);
+        Ok(Some(news))
+    }
+
+    fn is_under_way(&self, mount: &Path) -> io::Result<bool> {
+        let status = quota_rescan(&self.btrfs, Some("-s"), mount)?;
+        Ok(status.contains("rescan operation running"))
+    }
 }
 
 /// The name of the device that is mounted as btrfs at `mount`.
@@ -148,5 +219,129 @@ mod tests {
         assert!(!counting.is_lost());
         write("inconsistent", "1\n");
         assert!(counting.is_lost());
+    }
+
+    /// A pool and a `btrfs` that do as the kernel does: a rescan runs from its start until
+    /// [`Pool::ends`], and no other is started meanwhile.
+    struct Pool {
+        dir: tempfile::TempDir,
+        counting: QuotaCounting,
+        rescans: Rescans,
+    }
+
+    impl Pool {
+        fn new() -> Self {
+            use std::os::unix::fs::PermissionsExt as _;
+            let dir = tempfile::tempdir().unwrap();
+            let (state, btrfs) = (dir.path(), dir.path().join("btrfs"));
+            let script = format!(
+                "#!/bin/sh\n\
+                 cd {} || exit 9\n\
+                 echo \"$*\" >> asked\n\
+                 case $3 in\n\
+                 -s) if [ -e running ] && [ ! -e late ]\n\
+                     then echo 'rescan operation running (current key 257)'\n\
+                     else echo 'no rescan operation in progress'; fi ;;\n\
+                 *)  [ ! -e broken ] || {{ echo 'ERROR: quota rescan failed: Input/output error' >&2; exit 1; }}\n\
+                     [ ! -e running ] || {{ echo 'ERROR: quota rescan failed: Operation now in progress' >&2; exit 1; }}\n\
+                     touch running; echo 'quota rescan started' ;;\n\
+                 esac\n",
+                state.display()
+            );
+            fs::write(&btrfs, script).unwrap();
+            fs::set_permissions(&btrfs, fs::Permissions::from_mode(0o755)).unwrap();
+            let counting = QuotaCounting {
+                mount: state.join("pool"),
+                sysfs: state.into(),
+            };
+            let rescans = Rescans {
+                btrfs,
+                ..Rescans::default()
+            };
+            let pool = Self {
+                dir,
+                counting,
+                rescans,
+            };
+            pool.counts(false);
+            pool
+        }
+
+        fn counts(&self, counts: bool) {
+            self.write("inconsistent", if counts { "0\n" } else { "1\n" });
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.dir.path().join(name), text).unwrap();
+        }
+
+        fn ends(&self) {
+            fs::remove_file(self.dir.path().join("running")).unwrap();
+            self.counts(true);
+        }
+
+        fn see_to(&self) -> io::Result<Option<News>> {
+            self.rescans.see_to(&self.counting)
+        }
+
+        /// How often a rescan was asked for.
+        fn asks(&self) -> usize {
+            let asked = fs::read_to_string(self.dir.path().join("asked")).unwrap_or_default();
+            asked.lines().filter(|line| !line.contains(" -s ")).count()
+        }
+    }
+
+    #[test]
+    fn a_rescan_is_asked_for_once_and_its_end_is_told_when_it_has_ended() {
+        let pool = Pool::new();
+        assert!(pool.rescans.are_due(&pool.counting));
+        assert_eq!(pool.see_to().unwrap(), Some(News::Started));
+        // The passes of the minutes that it takes.
+        for _ in 0..3 {
+            assert_eq!(pool.see_to().unwrap(), None);
+        }
+        assert_eq!(pool.asks(), 1);
+        pool.ends();
+        assert!(pool.rescans.are_due(&pool.counting));
+        assert_eq!(pool.see_to().unwrap(), Some(News::Ended));
+        assert!(!pool.rescans.are_due(&pool.counting));
+        assert_eq!(pool.see_to().unwrap(), None);
+        // It stops once more.
+        pool.counts(false);
+        assert_eq!(pool.see_to().unwrap(), Some(News::Started));
+        assert_eq!(pool.asks(), 2);
+    }
+
+    #[test]
+    fn a_rescan_that_was_cut_off_is_asked_for_again() {
+        let pool = Pool::new();
+        assert_eq!(pool.see_to().unwrap(), Some(News::Started));
+        fs::remove_file(pool.dir.path().join("running")).unwrap();
+        assert_eq!(pool.see_to().unwrap(), Some(News::Started));
+    }
+
+    #[test]
+    fn somebody_elses_rescan_is_no_failure_and_told_once() {
+        let pool = Pool::new();
+        pool.write("running", "");
+        assert_eq!(pool.see_to().unwrap(), Some(News::UnderWay));
+        assert_eq!(pool.see_to().unwrap(), None);
+        assert_eq!(pool.asks(), 0);
+        pool.ends();
+        assert_eq!(pool.see_to().unwrap(), Some(News::Ended));
+        // Begun between the look at the status and our own.
+        pool.counts(false);
+        pool.write("running", "");
+        pool.write("late", "");
+        assert_eq!(pool.see_to().unwrap(), Some(News::UnderWay));
+        assert_eq!(pool.asks(), 1);
+    }
+
+    #[test]
+    fn what_btrfs_complains_about_is_told() {
+        let pool = Pool::new();
+        pool.write("broken", "");
+        let error = pool.see_to().unwrap_err().to_string();
+        assert_eq!(error, "ERROR: quota rescan failed: Input/output error");
     }
 }

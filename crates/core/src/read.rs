@@ -1,5 +1,6 @@
 //! Reading: containers, what they use, and the host. Containers are told from memory, whether the
-//! engine is there or not; what is measured is asked of it.
+//! engine is there or not; what is measured is asked of it, and told from memory where it does not
+//! answer.
 
 use std::{
     fs,
@@ -15,8 +16,8 @@ use containarium_contract::{
 use containarium_incus::InstanceState;
 
 use crate::{
-    Containarium, Decision, Error, Principal, Record, access::decide, clock, store::Phase,
-    watch::no_login,
+    Containarium, Decision, Error, Principal, Record, access::decide, clock, questions::Answer,
+    store::Phase, watch::no_login,
 };
 
 impl Containarium {
@@ -104,9 +105,10 @@ impl Containarium {
     ) -> Result<ContainerAnswer, Error> {
         let record = self.find(who, Effect::Read, &request.username)?;
         let engine = self.health();
-        let metrics = match engine {
-            EngineHealth::Ok if record.phase == Phase::Ready => self.sample(&record),
-            EngineHealth::Ok | EngineHealth::Unreachable => None,
+        let metrics = match (record.phase, engine) {
+            (Phase::Ready, EngineHealth::Ok) => self.sample(&record),
+            (Phase::Ready, EngineHealth::Unreachable) => self.inner.samples.newest(&record.id),
+            (Phase::Creating | Phase::Deleting | Phase::Deleted, _) => None,
         };
         Ok(ContainerAnswer {
             container: self.view(&record, self.shown(&record)),
@@ -115,9 +117,15 @@ impl Containarium {
         })
     }
 
-    /// What every container that `who` may see uses.
+    /// Returns what every container that `who` may see uses.
     pub async fn list_metrics(&self, who: &Principal) -> Result<MetricsAnswer, Error> {
-        let usages = self.while_it_answers(self.inner.engine.usages()).await?;
+        let measured = self
+            .answer(&self.inner.questions.metrics, Self::measure_all)
+            .await?;
+        let newest = |record: &Record| match &measured {
+            Answer::Now(all) => all.get(&record.id).cloned(),
+            Answer::Earlier(_) => self.inner.samples.newest(&record.id),
+        };
         let metrics = self
             .inner
             .store
@@ -126,42 +134,51 @@ impl Containarium {
             .filter(|record| {
                 decide(who, Effect::Read, &record.owner, &record.username) == Decision::Allow
             })
-            .filter_map(|record| Some(metrics(record, usages.get(&record.instance())?)))
+            .filter_map(|record| newest(record))
             .collect();
         Ok(MetricsAnswer {
             metrics,
-            engine: EngineHealth::Ok,
+            engine: measured.engine(),
         })
     }
 
-    /// What one container uses.
+    /// Returns what one container uses.
     pub async fn get_metrics(
         &self,
         who: &Principal,
         request: GetMetrics,
     ) -> Result<MetricsAnswer, Error> {
         let record = self.find(who, Effect::Read, &request.username)?;
-        let instance = record.instance();
-        let usage = self
-            .while_it_answers(self.inner.engine.usage(&instance))
+        let question = self.inner.samples.of(&record.id);
+        let measured = self
+            .answer(&question, |core| core.measure(Arc::clone(&record)))
             .await?;
-        let metrics = usage
-            .iter()
-            .map(|(_, usage)| metrics(&record, usage))
-            .collect();
         Ok(MetricsAnswer {
-            metrics,
-            engine: EngineHealth::Ok,
+            engine: measured.engine(),
+            metrics: measured.newest().flatten().into_iter().collect(),
         })
     }
 
-    /// The host and what runs on it.
+    /// Returns the host and what runs on it.
     pub async fn system_info(&self) -> Result<SystemInfoAnswer, Error> {
+        let look = async |core: Self| {
+            let engine = &core.inner.engine;
+            let server = async { Ok(engine.server().await?.environment) };
+            let all = tokio::try_join!(server, engine.resources(), engine.space())?;
+            Ok(Arc::new(all))
+        };
+        let default_image = self.default_image().await?;
+        let host = self.answer(&self.inner.questions.host, look).await?;
+        // What is told from memory is so at the end of the wait.
         let records = self.inner.store.containers();
         let mut info = SystemInfo {
             incus_version: None,
-            engine: HostEngine::Unreachable,
-            default_image: self.default_image().await?,
+            engine: match host.engine() {
+                EngineHealth::Unreachable => HostEngine::Unreachable,
+                EngineHealth::Ok if self.is_simulated() => HostEngine::Sim,
+                EngineHealth::Ok => HostEngine::Ok,
+            },
+            default_image,
             os: None,
             kernel_version: None,
             hostname: None,
@@ -184,30 +201,16 @@ impl Containarium {
             info.containers_running = count(State::Running);
             info.containers_stopped = count(State::Stopped);
         }
-        if self.health() == EngineHealth::Unreachable {
-            return Ok(SystemInfoAnswer { info });
-        }
-        let engine = &self.inner.engine;
-        let asked = async { tokio::try_join!(engine.server(), engine.resources(), engine.space()) };
-        match self.while_it_answers(asked).await {
-            Ok((server, resources, space)) => {
-                let host = server.environment;
-                info.engine = if self.is_simulated() {
-                    HostEngine::Sim
-                } else {
-                    HostEngine::Ok
-                };
-                info.incus_version = Some(host.server_version);
-                info.os = Some(format!("{} {}", host.os_name, host.os_version));
-                info.kernel_version = Some(host.kernel_version);
-                info.hostname = Some(host.server_name);
-                info.total_cpus = Some(resources.cpu.total);
-                info.total_memory_bytes = Some(resources.memory.total);
-                info.total_disk_bytes = Some(space.total);
-                info.available_disk_bytes = Some(space.total.saturating_sub(space.used));
-            }
-            Err(Error::EngineAway(_) | Error::EngineSilent) => self.inner.inventory.silent(),
-            Err(other) => return Err(other),
+        if let Some(host) = host.newest() {
+            let (server, resources, space) = &*host;
+            info.incus_version = Some(server.server_version.clone());
+            info.os = Some(format!("{} {}", server.os_name, server.os_version));
+            info.kernel_version = Some(server.kernel_version.clone());
+            info.hostname = Some(server.server_name.clone());
+            info.total_cpus = Some(resources.cpu.total);
+            info.total_memory_bytes = Some(resources.memory.total);
+            info.total_disk_bytes = Some(space.total);
+            info.available_disk_bytes = Some(space.total.saturating_sub(space.used));
         }
         Ok(SystemInfoAnswer { info })
     }

@@ -225,6 +225,31 @@ async fn an_address_that_somebody_else_has_is_left_to_him() {
 }
 
 #[tokio::test]
+async fn the_last_user_ids_are_enough_for_one_whose_address_somebody_else_has() {
+    let there = Simulated::on(138).await;
+    let store = Store::open(there.state.path()).unwrap();
+    let mut installation = store.installation().await.unwrap();
+    installation.uid_ranges = 1;
+    store.set_installation(&installation).await.unwrap();
+    drop(store);
+    let core = opened(&there).await;
+    let bed = Bed { core, there };
+    let taken = SimFault::FailStart {
+        code: 409,
+        text:
+            r#"Failed to start device "eth0": IP address "10.0.0.1" already defined on another NIC"#
+                .into(),
+    };
+    bed.there.sim.fail_next(On::Create, taken);
+    bed.create(&admin(), json!({"username": "alice"}))
+        .await
+        .unwrap();
+    let refused = bed.create(&admin(), json!({"username": "bob"})).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(reason(&refused), Reason::InsufficientStorage, "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_create_whose_answer_never_came_is_found_and_finished() {
     let bed = bed(104).await;
     for name in ["alice", "bob"] {

@@ -8,7 +8,7 @@ use containarium_contract::{
     ContainerId, CreateContainer, DeleteContainer, Deleted, GetContainer, ListContainers, Reason,
     State, UndeleteContainer,
 };
-use containarium_core::{Containarium, Error, Fault, Principal, Role, Settings, Store};
+use containarium_core::{Containarium, Error, Fault, Principal, RETENTION, Role, Settings, Store};
 use containarium_testkit::{Simulated, wait_for};
 use serde_json::json;
 
@@ -343,4 +343,33 @@ async fn of_a_name_that_two_had_each_sees_ones_own() {
         let owners: Vec<_> = list.iter().map(|one| one.owner.as_str()).collect();
         assert_eq!(owners, [name]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_finds_no_user_ids_left_has_the_oldest_kept_one_go() {
+    let there = Simulated::on(137).await;
+    let store = Store::open(there.state.path()).unwrap();
+    let mut installation = store.installation().await.unwrap();
+    installation.uid_ranges = 2;
+    store.set_installation(&installation).await.unwrap();
+    drop(store);
+    let core = opened(&there, RETENTION).await;
+    create(&core, "alice").await;
+    delete(&core, "alice").await;
+    create(&core, "bob").await;
+    // Long before the next pass that comes by itself.
+    wait_for(SOON, "carol has what alice had", async || {
+        let ask = json!({"username": "carol"});
+        let ask: CreateContainer = serde_json::from_value(ask).unwrap();
+        match core.create(&admin(), ask).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let fault = Fault::from(&error);
+                assert_eq!(fault.reason, Reason::InsufficientStorage, "{fault:?}");
+                Err(fault)
+            }
+        }
+    })
+    .await;
+    core.close(SOON).await;
 }

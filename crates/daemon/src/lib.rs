@@ -11,6 +11,7 @@ mod etag;
 mod event_stream;
 mod health;
 mod openapi;
+mod page;
 mod prometheus;
 mod respond;
 mod routes;
@@ -18,6 +19,7 @@ mod serve;
 mod tunnel;
 
 pub use openapi::openapi;
+pub use page::Page;
 pub use routes::{router, specs};
 pub use serve::{Config, Daemon, ServeError};
 pub use tunnel::Tunnels;

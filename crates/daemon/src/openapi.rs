@@ -10,6 +10,8 @@ use containarium_contract::{Event, OperationAnswer, Problem, Spec, StreamKind};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
+use crate::page::Page;
+
 /// The document.
 pub fn openapi(specs: &[Spec]) -> Value {
     let mut generator = SchemaSettings::draft2020_12()
@@ -29,8 +31,8 @@ pub fn openapi(specs: &[Spec]) -> Value {
             path.insert(spec.method.as_str().to_lowercase(), operation);
         }
     }
-    for path in ["/health", "/ready", "/openapi.json", "/docs", "/metrics"] {
-        paths.insert(path.to_owned(), json!({ "get": plain(path) }));
+    for page in Page::ALL {
+        paths.insert(page.path().to_owned(), json!({ "get": plain(page) }));
     }
     let mut schemas = generator.take_definitions(true);
     schemas.extend(bodies);
@@ -197,21 +199,19 @@ fn parameter(place: &str, name: &str, required: bool, mut schema: Value) -> Valu
 }
 
 /// What is served beside the endpoints.
-fn plain(path: &str) -> Value {
-    let (about, kind, open) = match path {
-        "/health" => ("Whether the daemon is alive.", "application/json", true),
-        "/ready" => (
+fn plain(page: Page) -> Value {
+    let (about, kind) = match page {
+        Page::Health => ("Whether the daemon is alive.", "application/json"),
+        Page::Ready => (
             "Whether the engine and the store answer: 200, else 503.",
             "application/json",
-            true,
         ),
-        "/openapi.json" => ("This document.", "application/json", true),
-        "/docs" => ("The same for people.", "text/html", true),
-        _ => (
+        Page::OpenApi => ("This document.", "application/json"),
+        Page::Docs => ("The same for people.", "text/html"),
+        Page::Metrics => (
             "What the containers use and, for admins and viewers, how long operations take: for \
              Prometheus.",
             "text/plain",
-            false,
         ),
     };
     let mut plain = json!({
@@ -221,7 +221,7 @@ fn plain(path: &str) -> Value {
             "default": { "$ref": "#/components/responses/Problem" },
         },
     });
-    if open {
+    if page.is_open() {
         plain["security"] = json!([]);
     }
     plain

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use axum::{Extension, body::Body, extract::State, http::Response};
 use containarium_contract::{EngineHealth, ListContainers, Metrics, StandbyInfo};
-use containarium_core::{Containarium, Error, Fault, Histogram, Timings};
+use containarium_core::{Containarium, Fault, Histogram, Timings};
 
 use crate::{
     authenticate::Caller,
@@ -80,14 +80,13 @@ pub(crate) async fn prometheus(
         Ok(list) => list,
         Err(error) => return refused(error),
     };
-    // That it is away is what a scrape is to tell; it is not asked a second time.
-    let (samples, up) = match list.engine {
-        EngineHealth::Unreachable => (Vec::new(), false),
-        EngineHealth::Ok => match service.list_metrics(who).await {
-            Ok(answer) => (answer.metrics, true),
-            Err(Error::EngineSilent | Error::EngineAway(_)) => (Vec::new(), false),
-            Err(error) => return refused(error),
+    // Samples of a scrape have no time of their own: one from before would pass for one of now.
+    let (samples, up) = match service.list_metrics(who).await {
+        Ok(answer) => match answer.engine {
+            EngineHealth::Ok => (answer.metrics, true),
+            EngineHealth::Unreachable => (Vec::new(), false),
         },
+        Err(error) => return refused(error),
     };
     let mut text = String::new();
     text += &head(

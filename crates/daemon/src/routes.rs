@@ -26,6 +26,7 @@ use crate::{
     docs,
     health::{health, ready},
     openapi::openapi,
+    page::Page,
     prometheus::prometheus,
     respond::{answer, fixed, panicked},
     tunnel::Tunnels,
@@ -139,14 +140,14 @@ pub fn router(service: Containarium, secret: SecretSlice<u8>, tunnels: Tunnels) 
     };
     let simulated = service.is_simulated();
     let router = endpoints
-        .route("/metrics", get(prometheus))
+        .route(Page::Metrics.path(), get(prometheus))
         .method_not_allowed_fallback(wrong_method)
         .route_layer(Extension(tunnels))
         .route_layer(middleware::from_fn_with_state(secret, authenticate))
-        .route("/health", get(health))
-        .route("/ready", get(ready))
-        .route("/openapi.json", get(document))
-        .route("/docs", get(page))
+        .route(Page::Health.path(), get(health))
+        .route(Page::Ready.path(), get(ready))
+        .route(Page::OpenApi.path(), get(document))
+        .route(Page::Docs.path(), get(page))
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(trace))

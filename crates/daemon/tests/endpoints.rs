@@ -8,3 +8,4 @@ mod documents;
 mod every_endpoint;
 mod every_field;
 mod generated;
+mod silent_engine;

@@ -46,8 +46,10 @@ impl Form for Metrics {
     const NAME: &'static str = "get_metrics";
     const TITLE: &'static str = "Get metrics";
     const ABOUT: &'static str = "Get runtime metrics (CPU, memory, disk, network) for containers. \
-        Sampled at the call. CPU is seconds of CPU time since the container started, so a load needs \
-        two calls; sizes are bytes. What cannot be told, as of a stopped container, is absent.";
+        Sampled at the call; `engine` \"unreachable\" says that the host's container engine does not \
+        answer now: then samples are the last that were taken, as `sampledAt` says. CPU is seconds of \
+        CPU time since the container started, so a load needs two calls; sizes are bytes. What cannot \
+        be told, as of a stopped container, is absent.";
     const EFFECT: Effect = GetMetrics::EFFECT;
     const IDEMPOTENT: bool = true;
     const TOOLSET: Toolset = Toolset::Monitoring;

@@ -78,7 +78,7 @@ impl Repair {
                     done => done,
                 }
             }
-            Self::Rescan { mount } => count_again(mount, true),
+            Self::Rescan { mount } => count_again(mount),
         }
     }
 }

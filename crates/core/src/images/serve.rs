@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use containarium_contract::{
-    DeleteImage, Effect, EngineHealth, Image, ImageDeleted, ImageList, ImagePrepared,
-    ImageProgress, ImageRef, ImageState, ListImages, PrepareImage, Username,
+    DeleteImage, Effect, Image, ImageDeleted, ImageList, ImagePrepared, ImageProgress, ImageRef,
+    ImageState, ListImages, PrepareImage, Username,
 };
 
 use super::{
@@ -28,16 +28,13 @@ const SWEPT: Duration = Duration::from_secs(2);
 const DELETING: Duration = Duration::from_secs(5 * 60);
 
 impl Containarium {
-    /// The images that are prepared or being prepared.
+    /// Returns the images that are prepared or being prepared.
     pub async fn list_images(&self, who: &Principal, _: ListImages) -> Result<ImageList, Error> {
         may(who, Effect::Read)?;
-        let (images, engine) = match self.images().await {
-            Ok(images) => (images, EngineHealth::Ok),
-            Err(Error::EngineAway(_)) => (Vec::new(), EngineHealth::Unreachable),
-            Err(other) => return Err(other),
-        };
+        let shelf = self.answer(&self.inner.questions.images, look).await?;
+        let engine = shelf.engine();
         Ok(ImageList {
-            images,
+            images: self.images(shelf.newest().as_deref()).await?,
             remotes: self.inner.bench.remotes.names(),
             engine,
         })
@@ -268,12 +265,15 @@ impl Containarium {
         }
     }
 
-    /// What is prepared and what is being prepared, in one call of the engine.
-    async fn images(&self) -> Result<Vec<Image>, Error> {
+    /// Returns what is prepared according to `shelf`, where it is known, and what is being prepared.
+    async fn images(&self, shelf: Option<&Shelf>) -> Result<Vec<Image>, Error> {
         let default = self.default_image().await?;
-        let shelf = Shelf::look(&self.inner.bench.incus).await?;
         let mut all: BTreeMap<(ImageRef, bool), Image> = BTreeMap::new();
-        for (image, docker, at) in shelf.all_prepared() {
+        let prepared = shelf.into_iter().flat_map(|shelf| {
+            let all = shelf.all_prepared();
+            all.map(move |(image, docker, at)| (shelf, image, docker, at))
+        });
+        for (shelf, image, docker, at) in prepared {
             let view = Image {
                 docker_enabled: docker,
                 state: ImageState::Ready,
@@ -327,7 +327,9 @@ pub(crate) async fn run_prepare(
             format!("{image} is prepared already. Whether there is a newer one is unknown: {why}.")
         }
     };
-    let all = core.images().await?;
+    let shelf = look(core.clone()).await?;
+    core.inner.questions.images.learn(Arc::clone(&shelf));
+    let all = core.images(Some(&shelf)).await?;
     let found = all
         .into_iter()
         .find(|known| known.image == image && known.docker_enabled == docker);
@@ -370,6 +372,7 @@ pub(crate) async fn run_delete(run: &mut Run, image: ImageRef) -> Result<(), Err
             engine.remove_image(&part.fingerprint).await?;
         }
         core.inner.standbys.image_changed(&image);
+        core.inner.questions.images.ask(&core, look);
     }
     run.passed(Step::Remove);
     run.begin_anyway(Step::Commit);
@@ -388,6 +391,11 @@ fn plan(image: &ImageRef, work: Work, within: Duration) -> Plan {
         reserve: None,
         limits: Vec::new(),
     }
+}
+
+/// Asks the engine for the images of our project.
+async fn look(core: Containarium) -> Result<Arc<Shelf>, Error> {
+    Ok(Arc::new(Shelf::look(&core.inner.bench.incus).await?))
 }
 
 fn may(who: &Principal, effect: Effect) -> Result<(), Error> {

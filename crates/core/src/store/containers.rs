@@ -269,7 +269,7 @@ impl Tx<'_> {
         installation: &Installation,
         in_use: (Vec<Ipv4Addr>, Vec<u32>),
     ) -> Result<bool, StoreError> {
-        let Some((address, _)) = hold(&self.tx, installation, in_use)? else {
+        let Some(address) = hold_address(&self.tx, installation, in_use.0)? else {
             return Ok(false);
         };
         self.touched.insert(id.to_owned());
@@ -438,20 +438,35 @@ fn is_free(tx: &Connection, standby: &Candidate) -> Result<bool, StoreError> {
     Ok(held == 0)
 }
 
-/// An address and the first of some user ids that nobody has; the address counts as used from now on.
+/// Returns an address and the first of some user ids that nobody has; the address counts as used from
+/// now on.
 fn hold(
     tx: &Connection,
     installation: &Installation,
     in_use: (Vec<Ipv4Addr>, Vec<u32>),
 ) -> Result<Option<(Ipv4Addr, u32)>, StoreError> {
-    let (mut addresses, mut uids) = in_use;
+    let (addresses, mut uids) = in_use;
+    uids.extend(column::<u32>(tx, "SELECT uid_base FROM containers")?);
+    let Some(uid_base) = installation.free_uids(&uids.into_iter().collect()) else {
+        return Ok(None);
+    };
+    let address = hold_address(tx, installation, addresses)?;
+    Ok(address.map(|address| (address, uid_base)))
+}
+
+/// Returns an address that nobody has, which counts as used from now on.
+fn hold_address(
+    tx: &Connection,
+    installation: &Installation,
+    in_use: Vec<Ipv4Addr>,
+) -> Result<Option<Ipv4Addr>, StoreError> {
+    let mut addresses = in_use;
     let known: Vec<String> = column(tx, "SELECT address FROM containers")?;
     addresses.extend(
         known
             .iter()
             .filter_map(|text| text.parse::<Ipv4Addr>().ok()),
     );
-    uids.extend(column::<u32>(tx, "SELECT uid_base FROM containers")?);
     let last: Option<String> = tx
         .query_row("SELECT last_address FROM installation", [], |row| {
             row.get(0)
@@ -462,15 +477,14 @@ fn hold(
         &addresses.into_iter().collect(),
         last.and_then(|text| text.parse().ok()),
     );
-    let uid_base = installation.free_uids(&uids.into_iter().collect());
-    let (Some(address), Some(uid_base)) = (address, uid_base) else {
+    let Some(address) = address else {
         return Ok(None);
     };
     tx.execute(
         "UPDATE installation SET last_address = ?1",
         [address.to_string()],
     )?;
-    Ok(Some((address, uid_base)))
+    Ok(Some(address))
 }
 
 fn insert(tx: &Connection, record: &Record) -> Result<(), StoreError> {

@@ -19,8 +19,8 @@ pub struct Options {
     /// One round, and no more than ten containers: shows that all of it works, and nothing else
     #[arg(long)]
     pub quick: bool,
-    /// Write docs/benchmarks.md and docs/benchmarks.svg into this directory, where the run succeeds
-    #[arg(long, value_name = "DIR")]
+    /// Write benchmarks.md and benchmarks.svg into this directory, where the run succeeds
+    #[arg(long, value_name = "DIR", value_parser = writable)]
     pub write_docs: Option<PathBuf>,
     /// Another daemon than one of our own.
     #[command(flatten)]
@@ -71,6 +71,15 @@ impl Options {
     }
 }
 
+/// Reads a directory in which files can be made: a run takes too long to find that out at its end.
+fn writable(text: &str) -> Result<PathBuf, String> {
+    let dir = PathBuf::from(text);
+    match tempfile::tempfile_in(&dir) {
+        Ok(_gone_when_closed) => Ok(dir),
+        Err(error) => Err(format!("not a directory that can be written: {error}")),
+    }
+}
+
 fn socket(text: &str) -> Result<PathBuf, String> {
     let path = text.strip_prefix("unix:");
     path.map(PathBuf::from)
@@ -106,6 +115,21 @@ mod tests {
             "bench --standby-rounds 0",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_refused_before_anything_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let asked = |dir: &std::path::Path| read(&format!("bench --write-docs {}", dir.display()));
+        assert_eq!(asked(dir.path()).unwrap().write_docs.unwrap(), dir.path());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        for wrong in [&dir.path().join("missing"), &file] {
+            let error = asked(wrong).unwrap_err().to_string();
+            let said = "not a directory that can be written";
+            assert!(error.contains(said), "{wrong:?}: {error}");
         }
     }
 

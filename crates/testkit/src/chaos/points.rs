@@ -20,6 +20,8 @@ const UNCLAIMED: &str = "c-01jd3zq8m4k6t1w9v5r2x7y0bc";
 const ADOPTED: &str = "e7000";
 /// Such as `small_debian` asks for.
 const STANDBY: &str = "local:debian/12,docker=1";
+/// How long an engine that answers may take to list its images.
+const LISTED: Duration = Duration::from_secs(20);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -284,7 +286,15 @@ async fn is_so(kind: &str, step: &str, calls: &Calls, name: &str) {
         "add_ssh_key" => assert!(keys.unwrap().contains("AAAAILM+rvN")),
         "remove_ssh_key" => assert!(!keys.unwrap().contains("AAAAILM+rvN")),
         "prepare_image" | "delete_image" => {
-            let images = calls.get("/v1/images").await;
+            // An engine that is busy for a moment may be told as unreachable.
+            let images = crate::wait_for(LISTED, "images are listed", async || {
+                let images = calls.get("/v1/images").await;
+                match images.json()["engine"].as_str() {
+                    Some("ok") => Ok(images),
+                    Some(_) | None => Err(images),
+                }
+            });
+            let images = images.await;
             let there = images.body.contains(IMAGE);
             assert_eq!(there, kind == "prepare_image", "{images:?}");
         }

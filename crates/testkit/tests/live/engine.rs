@@ -112,6 +112,15 @@ async fn a_child_that_a_killed_engine_left_stopped_keeps_no_other_from_starting(
         std::os::unix::process::ExitStatusExt::signal(&ended),
         Some(9)
     );
+    wait_for(SOON, "the daemon has heard of it", async || {
+        let ready = daemon.ask("GET", "/ready", None, None).await;
+        if ready.status == 200 {
+            Ok(())
+        } else {
+            Err(ready)
+        }
+    })
+    .await;
     daemon.create("alice", &Key::new()).await;
     daemon.delete("alice").await;
 }

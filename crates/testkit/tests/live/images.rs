@@ -47,10 +47,17 @@ async fn served(images: &[ServedImage]) -> Option<(Bed, ImageServer, TestDaemon)
 }
 
 async fn list(daemon: &TestDaemon) -> Vec<Value> {
-    let list = daemon.ask_as_admin("GET", "/v1/images", None).await;
-    assert_eq!(list.status, 200, "{list:?}");
-    let images = list.json().get("images").cloned();
-    serde_json::from_value(images.unwrap()).unwrap()
+    wait_for(SOON, "images are listed", async || {
+        let list = daemon.ask_as_admin("GET", "/v1/images", None).await;
+        assert_eq!(list.status, 200, "{list:?}");
+        // It was busy for a moment.
+        if list.json().get("engine") == Some(&json!("unreachable")) {
+            return Err(list);
+        }
+        let images = list.json().get("images").cloned();
+        Ok(serde_json::from_value(images.unwrap()).unwrap())
+    })
+    .await
 }
 
 async fn delete(daemon: &TestDaemon, image: &str) -> Answer {

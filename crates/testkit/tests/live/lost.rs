@@ -191,6 +191,13 @@ async fn a_store_of_before_and_one_that_is_lost_lose_no_container() {
         .ask_as_admin("POST", "/v1/containers/dave/undelete", None)
         .await;
     assert_eq!(back.status, 200, "{back:?}");
-    let leaks = daemon.ask_as_admin("GET", "/v1/admin/leaks", None).await;
-    assert_eq!(leaks.json()["leaks"], json!([]), "{leaks:?}");
+    wait_for(SOON, "nothing is left behind", async || {
+        let leaks = daemon.ask_as_admin("GET", "/v1/admin/leaks", None).await;
+        if leaks.json() == json!({"leaks": [], "engine": "ok"}) {
+            Ok(())
+        } else {
+            Err(leaks)
+        }
+    })
+    .await;
 }

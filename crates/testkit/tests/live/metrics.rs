@@ -2,16 +2,24 @@
 
 use std::time::Duration;
 
-use containarium_contract::{GetMetrics, Metrics};
+use containarium_contract::{EngineHealth, GetMetrics, Metrics};
 use containarium_testkit::{Key, TestDaemon, wait_for};
 
-use super::start;
+use super::{SOON, start};
 
 async fn sample(daemon: &TestDaemon) -> Metrics {
     let ask = GetMetrics {
         username: "alice".parse().unwrap(),
     };
-    daemon.admin().call(&ask).await.unwrap().metrics.remove(0)
+    wait_for(SOON, "it is measured", async || {
+        let mut told = daemon.admin().call(&ask).await.unwrap();
+        match told.engine {
+            EngineHealth::Ok => Ok(told.metrics.remove(0)),
+            // It was busy for a moment.
+            EngineHealth::Unreachable => Err(told),
+        }
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
