@@ -164,7 +164,6 @@ impl From<NoClient> for Failure {
             NoClient::CaFile { .. } | NoClient::NoCertificate { .. } => {
                 "check --ca-file, or CONTAINARIUM_CA_FILE"
             }
-            NoClient::Tls(_) => "install the system's root certificates, or give --ca-file",
         };
         Self::new(Exit::Usage, error.to_string()).with_hint(hint)
     }

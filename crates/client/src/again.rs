@@ -52,8 +52,8 @@ impl Again {
                 | Why::DialTimeout { .. }
                 | Why::Dial { .. }
                 | Why::NoSuchHost { .. } => self.began.then_some(Duration::ZERO),
-                // All of the patience is used up.
-                Why::AnswerTimeout { .. } => None,
+                // All of the patience is used up, or this machine is what stands in the way.
+                Why::AnswerTimeout { .. } | Why::NoTls { .. } => None,
             },
             Err(
                 CallError::Api { .. }

@@ -66,6 +66,12 @@ pub enum Why {
         /// The name.
         host: String,
     },
+    /// TLS cannot be set up, as on a machine without any root certificate. Nobody was dialled.
+    #[error("TLS cannot be set up: {text}")]
+    NoTls {
+        /// The cause's own words.
+        text: String,
+    },
     /// The connection was made but not secured, or failed in a way without a name of its own.
     #[error("dial tcp {address}: {text}")]
     Dial {
@@ -176,6 +182,10 @@ impl Why {
                 "if the server's certificate is from a private authority, name that authority's PEM \
                  file in CONTAINARIUM_CA_FILE; if the server speaks plain HTTP, write http:// in \
                  CONTAINARIUM_SERVER_URL"
+            }
+            Self::NoTls { .. } => {
+                "install this machine's root certificates (ca-certificates), or name a PEM file of \
+                 the server's authority in CONTAINARIUM_CA_FILE"
             }
             Self::AnswerTimeout { .. } | Self::Broken { .. } => {
                 "the server may have done it, or may still be doing it: look at the container, or \
@@ -299,6 +309,9 @@ mod tests {
             Why::NoRoute { address: address() },
             Why::DialTimeout { address: address() },
             Why::NoSuchHost { host: "h".into() },
+            Why::NoTls {
+                text: "no certificates".into(),
+            },
             Why::Dial {
                 address: address(),
                 text: "invalid peer certificate".into(),
@@ -320,6 +333,7 @@ mod tests {
                 "request failed: dial tcp h:1: no route to host",
                 "request failed: dial tcp h:1: i/o timeout",
                 "request failed: dial tcp: lookup h: no such host",
+                "request failed: TLS cannot be set up: no certificates",
                 "request failed: dial tcp h:1: invalid peer certificate",
                 "request failed: read tcp h:1: i/o timeout",
                 "request failed: read tcp h:1: connection reset by peer",

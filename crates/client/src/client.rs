@@ -3,6 +3,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error as _,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
@@ -80,9 +81,6 @@ pub enum NoClient {
         /// The file.
         path: PathBuf,
     },
-    /// TLS cannot be set up, as on a machine without any root certificate.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(String),
 }
 
 impl Client {
@@ -93,7 +91,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `base_url` is not `http://…` or `https://…`, or TLS cannot be set up.
+    /// `base_url` is not `http://…` or `https://…`.
     pub fn new(base_url: &str, token: Token, face: Face) -> Result<Self, NoClient> {
         Self::trusting(base_url, None, token, face)
     }
@@ -110,7 +108,7 @@ impl Client {
         face: Face,
     ) -> Result<Self, NoClient> {
         let server: BaseUrl = base_url.parse()?;
-        let transport = Transport::connecting(http(&server, ca_file, CONNECT)?);
+        let transport = connecting(&server, ca_file, CONNECT)?;
         Ok(Self::over(transport, server, token, face))
     }
 
@@ -132,7 +130,7 @@ impl Client {
     {
         // A request has to name somebody.
         let server: BaseUrl = "http://localhost".parse().expect("it is a URL");
-        let http = http(&server, None, CONNECT).expect("a client without TLS");
+        let http = plain(&server, CONNECT);
         Self::over(Transport::within(http, service), server, token, face)
     }
 
@@ -286,12 +284,39 @@ impl Client {
     }
 }
 
-fn http(
+fn connecting(
     server: &BaseUrl,
     ca_file: Option<&Path>,
     connect: Duration,
-) -> Result<reqwest::Client, NoClient> {
-    let mut builder = reqwest::Client::builder()
+) -> Result<Transport, NoClient> {
+    let http = plain(server, connect);
+    if !server.is_https() {
+        return Ok(Transport::plain(http));
+    }
+    // What the caller has named is looked at now, what the system has when it is needed.
+    let more = ca_file.map(certificates).transpose()?.unwrap_or_default();
+    let builder = builder(server, connect);
+    Ok(Transport::secured(http, move || {
+        let built = builder.tls_certs_merge(more).build();
+        built.map_err(|e| {
+            e.source()
+                .map_or_else(|| e.to_string(), ToString::to_string)
+        })
+    }))
+}
+
+/// A client without TLS, which a machine without root certificates can have too.
+///
+/// # Panics
+///
+/// Never: nothing of the system is needed for it.
+fn plain(server: &BaseUrl, connect: Duration) -> reqwest::Client {
+    let builder = builder(server, connect).tls_certs_only([]);
+    builder.build().expect("a client without TLS")
+}
+
+fn builder(server: &BaseUrl, connect: Duration) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
         .connect_timeout(connect)
         // The daemon never redirects; whoever does shall not get the token.
         .redirect(redirect::Policy::none())
@@ -299,19 +324,10 @@ fn http(
         .pool_max_idle_per_host(0)
         .user_agent(concat!("containarium/", env!("CARGO_PKG_VERSION")));
     if server.is_loopback() {
-        builder = builder.no_proxy();
+        builder.no_proxy()
+    } else {
+        builder
     }
-    builder = match (server.is_https(), ca_file) {
-        // A machine without root certificates can still speak plain HTTP.
-        (false, _) => builder.tls_certs_only([]),
-        (true, None) => builder,
-        (true, Some(path)) => builder.tls_certs_merge(certificates(path)?),
-    };
-    builder.build().map_err(|e| {
-        let cause =
-            std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
-        NoClient::Tls(cause)
-    })
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate>, NoClient> {
@@ -341,7 +357,7 @@ mod tests {
         let server: BaseUrl = format!("http://{address}").parse().unwrap();
         let short = Duration::from_millis(50);
         let client = Client {
-            transport: Transport::connecting(http(&server, None, short).unwrap()),
+            transport: connecting(&server, None, short).unwrap(),
             patience: Some(short),
             server,
             token: Token::fixed("t"),

@@ -1,12 +1,15 @@
 //! The way a request takes to the daemon: over a connection, or, for a face that runs in the daemon
 //! itself, into its router. What is asked is the same on both.
+//!
+//! TLS is set up by the first request that needs it: the system's root certificates are many, and a
+//! program that starts may have to answer before it has anything to ask.
 
 use std::{
     convert::Infallible,
     error::Error,
     fmt,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
 };
 
@@ -21,26 +24,53 @@ use crate::{BaseUrl, Why, dial};
 
 type Answered = Pin<Box<dyn Future<Output = http::Response<Body>> + Send>>;
 
+/// A client that speaks TLS, or why there is none.
+type Secured = LazyLock<Result<Client, String>, Box<dyn FnOnce() -> Result<Client, String> + Send>>;
+
 /// How requests travel. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Transport {
+    /// Writes every request, and sends those without TLS.
     http: Client,
-    within: Option<Arc<dyn Fn(http::Request<Body>) -> Answered + Send + Sync>>,
+    way: Way,
+}
+
+#[derive(Clone)]
+enum Way {
+    Plain,
+    Secured(Arc<Secured>),
+    Within(Arc<dyn Fn(http::Request<Body>) -> Answered + Send + Sync>),
 }
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.within {
-            Some(_) => "Within",
-            None => "Connection",
+        f.write_str(match self.way {
+            Way::Plain => "Plain",
+            Way::Secured(_) => "Secured",
+            Way::Within(_) => "Within",
         })
     }
 }
 
 impl Transport {
-    /// Over connections.
-    pub(crate) fn connecting(http: Client) -> Self {
-        Self { http, within: None }
+    /// Over connections without TLS.
+    pub(crate) fn plain(http: Client) -> Self {
+        Self {
+            http,
+            way: Way::Plain,
+        }
+    }
+
+    /// Over TLS, by the client that `secured` makes at the first request; `http` only writes the requests.
+    pub(crate) fn secured(
+        http: Client,
+        secured: impl FnOnce() -> Result<Client, String> + Send + 'static,
+    ) -> Self {
+        let secured: Box<dyn FnOnce() -> Result<Client, String> + Send> = Box::new(secured);
+        Self {
+            http,
+            way: Way::Secured(Arc::new(LazyLock::new(secured))),
+        }
     }
 
     /// Into `service`; `http` only writes the requests.
@@ -64,7 +94,7 @@ impl Transport {
         };
         Self {
             http,
-            within: Some(Arc::new(within)),
+            way: Way::Within(Arc::new(within)),
         }
     }
 
@@ -81,8 +111,14 @@ impl Transport {
     ) -> Result<Response, Why> {
         let connection = |e: reqwest::Error| dial::why(server, &e);
         let request = written.build().map_err(connection)?;
-        let Some(within) = &self.within else {
-            return self.http.execute(request).await.map_err(connection);
+        let within = match &self.way {
+            Way::Plain => return self.http.execute(request).await.map_err(connection),
+            Way::Secured(secured) => {
+                let https = LazyLock::force(secured).as_ref();
+                let https = https.map_err(|text| Why::NoTls { text: text.clone() })?;
+                return https.execute(request).await.map_err(connection);
+            }
+            Way::Within(within) => within,
         };
         let patience = request.timeout().copied();
         let answered = within(for_a_service(request).map_err(connection)?);

@@ -6,14 +6,13 @@ use containarium_client::{CallError, Client};
 use containarium_contract::{CancelOperation, HostEngine, Problem};
 use rmcp::{
     ErrorData, RoleServer,
-    model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, RequestStateCodec,
-    },
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock},
     service::RequestContext,
 };
 
 use crate::{
     progress::{self, Watch},
+    seal::Seal,
     tool::{Answer, Call},
     word::{Asking, Word},
 };
@@ -23,7 +22,7 @@ pub(crate) struct Caller<'a> {
     /// The daemon, asked with the caller's own token.
     pub(crate) client: Client,
     /// What a question to a person is sealed with; `None` where nobody is asked.
-    pub(crate) seal: Option<&'a RequestStateCodec>,
+    pub(crate) seal: Option<&'a Seal>,
     /// The request.
     pub(crate) request: &'a CallToolRequestParams,
     /// The session that it came in.

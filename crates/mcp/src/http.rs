@@ -18,7 +18,7 @@ use http::{
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use rmcp::{
     ServerHandler,
-    model::{RequestStateCodec, SealOptions},
+    model::SealOptions,
     transport::streamable_http_server::{
         StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
     },
@@ -26,7 +26,7 @@ use rmcp::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Tools, seal};
+use crate::{Tools, seal::Seal};
 
 /// Larger messages are refused; the largest of ours is a create with many keys.
 const LONGEST_MESSAGE: usize = 1 << 20;
@@ -42,7 +42,7 @@ pub(crate) type Body = BoxBody<bytes::Bytes, Infallible>;
 #[derive(Clone)]
 pub struct Endpoint<S: ServerHandler> {
     service: StreamableHttpService<S, LocalSessionManager>,
-    seal: Arc<RequestStateCodec>,
+    seal: Arc<Seal>,
     hosts: Arc<[String]>,
 }
 
@@ -81,7 +81,7 @@ impl<S: ServerHandler + Send + 'static> Endpoint<S> {
                 Arc::new(LocalSessionManager::default()),
                 config,
             ),
-            seal: Arc::new(seal::fresh()),
+            seal: Arc::default(),
             hosts: hosts.into(),
         }
     }
@@ -101,7 +101,7 @@ impl<S: ServerHandler + Send + 'static> Endpoint<S> {
         }
         if let Some(sealed) = request.headers().get(SESSION) {
             let opened = sealed.to_str().ok().and_then(|sealed| {
-                let id = self.seal.open_with(sealed, owner.as_bytes()).ok()?;
+                let id = self.seal.codec().open_with(sealed, owner.as_bytes()).ok()?;
                 HeaderValue::from_bytes(&id).ok()
             });
             match opened {
@@ -113,7 +113,7 @@ impl<S: ServerHandler + Send + 'static> Endpoint<S> {
         let mut response = self.service.handle(request).await;
         if let Some(id) = response.headers().get(SESSION) {
             let options = SealOptions::new().associated_data(owner.as_bytes());
-            let sealed = self.seal.seal_with(id.as_bytes(), &options);
+            let sealed = self.seal.codec().seal_with(id.as_bytes(), &options);
             match HeaderValue::from_str(&sealed) {
                 Ok(sealed) => drop(response.headers_mut().insert(SESSION, sealed)),
                 Err(_) => drop(response.headers_mut().remove(SESSION)),

@@ -44,8 +44,8 @@ fn run(modes: Modes) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(Err(why)) = settings.own_key().map(OwnKey::read) {
         eprintln!("warning: {why}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread is enough: a call waits for the daemon. More would cost memory in every session.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(

@@ -1,6 +1,9 @@
 //! A tool: its arguments as a form, and the form's type erased so that tools stand in one list.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{Arc, LazyLock},
+};
 
 use containarium_client::{CallError, Client};
 use containarium_contract::{ContainerId, Effect, Problem, accept};
@@ -136,7 +139,8 @@ pub(crate) struct Tool {
     pub(crate) takes_away: bool,
     /// Which of the sets it belongs to.
     pub(crate) toolset: Toolset,
-    accepted: JsonObject,
+    /// The schema that arguments are held against, made at the first call.
+    accepted: LazyLock<JsonObject>,
     read: Read,
 }
 
@@ -160,7 +164,7 @@ impl Tool {
             effect: F::EFFECT,
             takes_away: F::TAKES_AWAY || F::EFFECT == Effect::Destroy,
             toolset: F::TOOLSET,
-            accepted: schema::accepted::<F>(),
+            accepted: LazyLock::new(schema::accepted::<F>),
             read: read::<F>,
         }
     }

@@ -13,8 +13,7 @@ use rmcp::{
         CustomRequest, CustomResult, DiscoverResult, ErrorCode, GetPromptRequestParams,
         GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult,
         ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-        ReadResourceResponse, ReadResourceResult, RequestStateCodec, ServerCapabilities,
-        ServerConfig,
+        ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
 };
@@ -41,7 +40,8 @@ use crate::{
     prompts,
     purge::Purge,
     remove_key::RemoveKey,
-    resources, seal,
+    resources,
+    seal::Seal,
     start::Start,
     stop::Stop,
     tool::{Form as _, Tool},
@@ -55,7 +55,7 @@ pub struct Tools {
     tools: Arc<[Tool]>,
     modes: Arc<Modes>,
     own: Option<OwnKey>,
-    pub(crate) seal: Arc<RequestStateCodec>,
+    pub(crate) seal: Arc<Seal>,
 }
 
 /// The list changes with the program and its flags, and never while it runs.
@@ -88,7 +88,7 @@ impl Tools {
             tools: tools.into(),
             modes: Arc::default(),
             own: None,
-            seal: Arc::new(seal::fresh()),
+            seal: Arc::default(),
         }
     }
 
@@ -112,8 +112,8 @@ impl Tools {
         Self { own, ..self }
     }
 
-    /// The client for one request: over HTTP each acts with its own token, and gives up what it says
-    /// it gives up.
+    /// The client for one request, made once for it: over HTTP each acts with its own token, and gives
+    /// up what it says it gives up.
     fn client(&self, context: &RequestContext<RoleServer>) -> Client {
         let Some(parts) = context.extensions.get::<Parts>() else {
             return self.client.clone();
@@ -125,23 +125,6 @@ impl Tools {
         http::restrictions(parts).fold(client, |client, more| client.restricted(more))
     }
 
-    /// What leaves the caller nothing but looking, if something does. It is for showing: the daemon
-    /// decides at the call.
-    fn looks_only(&self, context: &RequestContext<RoleServer>) -> Option<&'static str> {
-        let by_token = |says: TokenSays| {
-            let viewer = !says.roles.is_empty() && says.roles.iter().all(|role| role == "viewer");
-            viewer || says.restrictions.read_only
-        };
-        if self.client(context).token().says().is_some_and(by_token) {
-            return Some("the token");
-        }
-        let parts = context.extensions.get::<Parts>();
-        let mut given = parts.into_iter().flat_map(http::restrictions);
-        given
-            .any(|given| given.read_only)
-            .then_some(Restrictions::HEADER)
-    }
-
     /// What takes the tool away, if something does.
     fn taken_away(&self, tool: &Tool, looks_only: Option<&'static str>) -> Option<&'static str> {
         match self.modes.taken_away_by(tool) {
@@ -149,6 +132,23 @@ impl Tools {
             taken => taken,
         }
     }
+}
+
+/// Names what leaves the caller that `client` acts for nothing but looking, if something does. It is for
+/// showing: the daemon decides at the call.
+fn looks_only(client: &Client, context: &RequestContext<RoleServer>) -> Option<&'static str> {
+    let by_token = |says: TokenSays| {
+        let viewer = !says.roles.is_empty() && says.roles.iter().all(|role| role == "viewer");
+        viewer || says.restrictions.read_only
+    };
+    if client.token().says().is_some_and(by_token) {
+        return Some("the token");
+    }
+    let parts = context.extensions.get::<Parts>();
+    let mut given = parts.into_iter().flat_map(http::restrictions);
+    given
+        .any(|given| given.read_only)
+        .then_some(Restrictions::HEADER)
 }
 
 impl From<Client> for Tools {
@@ -186,7 +186,7 @@ impl ServerHandler for Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let own_key = self.own.is_some();
-        let looks_only = self.looks_only(&context);
+        let looks_only = looks_only(&self.client(&context), &context);
         let shown = |tool: &Tool| {
             let mut card = tool.card.clone();
             if own_key && card.name == Create::NAME {
@@ -305,7 +305,8 @@ impl Tools {
         mut call: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let looks_only = self.looks_only(&context);
+        let client = self.client(&context);
+        let looks_only = looks_only(&client, &context);
         let find = |tool: &&Tool| tool.card.name == call.name;
         let Some(tool) = self.tools.iter().find(find) else {
             return Err(self.no_such_tool(&call.name, looks_only));
@@ -321,7 +322,7 @@ impl Tools {
         match tool.read(self.own.as_ref(), arguments) {
             Ok(begun) => {
                 let caller = Caller {
-                    client: self.client(&context),
+                    client,
                     seal: (!self.modes.allow_irreversible).then_some(&self.seal),
                     request: &call,
                     context: &context,

@@ -12,11 +12,13 @@ use rmcp::{
     model::{
         CallToolRequestParams, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction,
         ElicitationSchema, InputRequest, InputRequiredResult, JsonObject, ProtocolVersion,
-        RequestStateCodec, SealOptions,
+        SealOptions,
     },
     service::RequestContext,
 };
 use serde_json::Value;
+
+use crate::seal::Seal;
 
 /// How long an answer counts.
 const GOOD_FOR: Duration = Duration::from_secs(60);
@@ -49,7 +51,7 @@ pub(crate) enum Word {
 
 /// Whoever holds the seal can ask.
 pub(crate) struct Asking<'a> {
-    pub(crate) seal: &'a RequestStateCodec,
+    pub(crate) seal: &'a Seal,
     /// Who asks, as the token says.
     pub(crate) principal: String,
     pub(crate) call: &'a CallToolRequestParams,
@@ -82,7 +84,7 @@ impl Asking<'_> {
             let id = stake.id.as_ref().map(ToString::to_string);
             let options = SealOptions::new().ttl(GOOD_FOR);
             let bound = self.bound(&stake);
-            let sealed = self.seal.seal_with(
+            let sealed = self.seal.codec().seal_with(
                 id.unwrap_or_default().as_bytes(),
                 &options.associated_data(&bound),
             );
@@ -93,7 +95,8 @@ impl Asking<'_> {
                 Some(sealed),
             )));
         };
-        let Ok(sealed) = self.seal.open_with(state, &self.bound(&stake)) else {
+        let opened = self.seal.codec().open_with(state, &self.bound(&stake));
+        let Ok(sealed) = opened else {
             return Word::Refused(
                 "the answer is over a minute old, or was given to another call; call again to ask anew"
                     .into(),
@@ -232,19 +235,26 @@ mod tests {
                 call[key] = value.clone();
             }
         }
+        let answer = served(tools, &lines).await.pop().unwrap();
+        answer["result"].clone()
+    }
+
+    /// What is answered to these lines.
+    async fn served(tools: &Tools, lines: &str) -> Vec<Value> {
         let (mut near, far) = tokio::io::duplex(1 << 16);
         let (input, output) = split(far);
         let serving = serve(input, output, tools.clone(), None);
-        let (mut told, typed) = (String::new(), async {
+        let heard = async {
+            let mut told = String::new();
             near.write_all(lines.as_bytes()).await.unwrap();
             near.shutdown().await.unwrap();
-            near
-        });
-        let (served, mut near) = tokio::join!(serving, typed);
+            near.read_to_string(&mut told).await.unwrap();
+            told
+        };
+        let (served, told) = tokio::join!(serving, heard);
         served.unwrap();
-        near.read_to_string(&mut told).await.unwrap();
-        let answer: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
-        answer["result"].clone()
+        let answers = told.lines().map(serde_json::from_str);
+        answers.map(Result::unwrap).collect()
     }
 
     /// A question as this server seals it, asked of alice-container by `tool`.
@@ -252,7 +262,7 @@ mod tests {
         let bound = json!(["", tool, {"username": "alice"}, "alice"]).to_string();
         let options = SealOptions::new().associated_data(bound.as_bytes());
         let options = good_for.into_iter().fold(options, SealOptions::ttl);
-        tools.seal.seal_with(ID.as_bytes(), &options)
+        tools.seal.codec().seal_with(ID.as_bytes(), &options)
     }
 
     fn agreed(state: &str) -> Value {
@@ -282,6 +292,24 @@ mod tests {
         let told = purged(&tools, agreed(&good)).await;
         assert_ne!(told["isError"], true, "{told}");
         assert_eq!(*deletes.lock().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn only_a_question_makes_the_key() {
+        let (tools, _) = tools();
+        let lines = [
+            r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#,
+            r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#,
+            r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"get_container","arguments":{"username":"alice"}}}"#,
+        ];
+        let answers = served(&tools, &lines.join("\n")).await;
+        assert_eq!(answers.len(), 3, "{answers:?}");
+        let failed =
+            |answer: &Value| answer["result"].is_null() || answer["result"]["isError"] == true;
+        assert!(!answers.iter().any(failed), "{answers:?}");
+        assert!(!tools.seal.has_key());
+        purged(&tools, json!({})).await;
+        assert!(tools.seal.has_key());
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::process::{Output, Stdio};
 
+use containarium_testkit::McpSession;
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
@@ -131,6 +132,53 @@ async fn the_token_of_a_file_is_read_at_every_call() {
     let output = run(&environment, &[], &format!("{TYPED}\n{call}\n")).await;
     assert!(output.status.success());
     assert_eq!(daemon.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn tls_is_set_up_by_the_first_call() {
+    // A machine without root certificates, as far as the program can see.
+    let environment = [
+        ("CONTAINARIUM_SERVER_URL", "https://localhost:8443"),
+        ("CONTAINARIUM_JWT_TOKEN", "eyJx"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+        ("SSL_CERT_DIR", "/nowhere"),
+    ];
+    let listed = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#;
+    let call =
+        r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"list_containers"}}"#;
+    let output = run(&environment, &[], &format!("{TYPED}\n{listed}\n{call}\n")).await;
+    assert_eq!(text(&output.stderr), "");
+    let answers: Vec<Value> = text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let with = |id| answers.iter().find(|answer| answer["id"] == id).unwrap();
+    assert!(with(2)["result"]["tools"].is_array(), "{}", with(2));
+    let told = with(3)["result"]["content"][0]["text"].as_str().unwrap();
+    let (sentence, hint) = told.split_once("\nHint: ").unwrap();
+    assert!(
+        sentence.starts_with("request failed: TLS cannot be set up: "),
+        "{sentence}"
+    );
+    assert!(sentence.contains("No CA certificates"), "{sentence}");
+    assert!(hint.contains("CONTAINARIUM_CA_FILE"), "{hint}");
+}
+
+/// Measures an unoptimised build, whose code is several times the size of a released one's. So this holds
+/// only what depends little on the build: the memory that the program itself has written to. All that is
+/// resident, code included, is measured by `make bench` on a release build, and aims at 9 MiB.
+#[tokio::test]
+async fn a_session_that_has_listed_the_tools_has_written_to_little_memory() {
+    let mut session = McpSession::of(McpSession::server("http://localhost:8080", "eyJx")).await;
+    assert!(!session.tools().await.is_empty());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", session.pid())).unwrap();
+    let written = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .and_then(|line| line.split_whitespace().next()?.parse().ok());
+    let written: u32 = written.unwrap();
+    assert!(written <= 3 * 1024, "{written} KiB:\n{status}");
+    session.stop().await;
 }
 
 #[tokio::test]

@@ -202,12 +202,7 @@ pub(super) fn targets(tally: &Tally) -> Vec<Wanted> {
             Of::P50,
             AtMost(25.0),
         ),
-        one(
-            "mcp-server, idle: ≤ 10 MiB",
-            &MCP_IDLE,
-            Of::P50,
-            AtMost(10.0),
-        ),
+        one("mcp-server, idle: ≤ 9 MiB", &MCP_IDLE, Of::P50, AtMost(9.0)),
     ]
 }
 
@@ -227,7 +222,7 @@ mod tests {
     fn a_bound_itself_is_a_hit_and_more_is_a_miss() {
         let mut tally = Tally::default();
         tally.note(&DAEMON_IDLE, Way::Ours, 25.0);
-        tally.note(&MCP_IDLE, Way::Ours, 10.01);
+        tally.note(&MCP_IDLE, Way::Ours, 9.01);
         tally.note_at(&LIST, Some(200), Way::Ours, 2.0);
         tally.note_at(&LIST, Some(200), Way::Incus, 99.0);
         tally.note(&ADDED_CREATE, Way::Ours, -3.0);
