@@ -10,7 +10,7 @@ mod install;
 mod session;
 
 use clap::{Args, Subcommand};
-use containarium_mcp::{Modes, OwnKey, Settings, Tools, serve};
+use containarium_mcp::{Modes, OwnKey, Settings, Tools, serve_stdio};
 
 use crate::{
     connect::Connect,
@@ -61,9 +61,7 @@ async fn served(connect: &Connect, modes: Modes) -> Result<(), Failure> {
     if let Some(Err(why)) = settings.own_key().map(OwnKey::read) {
         anstream::eprintln!("warning: {why}");
     }
-    let served = serve(
-        tokio::io::stdin(),
-        tokio::io::stdout(),
+    let served = serve_stdio(
         tools.with_own_key(settings.own_key().cloned()),
         settings.debug_log(),
     );

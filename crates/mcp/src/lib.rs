@@ -51,7 +51,7 @@ pub use debug_log::DebugLog;
 pub use http::Endpoint;
 pub use modes::{Modes, NoSuchTool};
 pub use own_key::{NoOwnKey, OwnKey};
-pub use serve::{ServeError, serve};
+pub use serve::{ServeError, serve, serve_stdio};
 pub use settings::{BadSettings, Settings};
 pub use tool::Toolset;
 pub use tools::Tools;

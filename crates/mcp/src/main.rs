@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use containarium_mcp::{Modes, OwnKey, Settings, Tools, serve};
+use containarium_mcp::{Modes, OwnKey, Settings, Tools, serve_stdio};
 
 /// The Containarium tools for MCP clients, on stdin and stdout
 #[derive(clap::Parser)]
@@ -48,9 +48,7 @@ fn run(modes: Modes) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(
-        tokio::io::stdin(),
-        tokio::io::stdout(),
+    let served = runtime.block_on(serve_stdio(
         tools.with_own_key(settings.own_key().cloned()),
         settings.debug_log(),
     ));

@@ -1,5 +1,7 @@
 //! The tools over two byte streams, until the first one ends.
 
+use std::pin::Pin;
+
 use rmcp::{
     ServiceExt,
     service::{QuitReason, ServerInitializeError},
@@ -17,6 +19,16 @@ pub enum ServeError {
     /// The session's task failed.
     #[error("the MCP session broke off: {0}")]
     Broken(String),
+}
+
+/// Answers the JSON-RPC lines of this process's stdin on its stdout, as [`serve`] does.
+///
+/// The future is boxed, so that a session is compiled here, once, and not in each program that serves one.
+pub fn serve_stdio(
+    tools: Tools,
+    log: Option<DebugLog>,
+) -> Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>> {
+    Box::pin(serve(tokio::io::stdin(), tokio::io::stdout(), tools, log))
 }
 
 /// Answers the JSON-RPC lines of `input` on `output` with the tools.
