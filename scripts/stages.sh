@@ -5,12 +5,14 @@
 #   stage SECONDS WHAT COMMAND...   runs a stage; the run fails at once where the command fails
 #   beside FUNCTION                 runs a function of stages in the background; its output is shown when it is joined
 #   join                            waits for all functions that run beside; fails where one of them did
+#   took SECONDS WHAT BEGUN         notes a stage that has ended; BEGUN is what $EPOCHREALTIME was, without its point
 #   table                           prints what each stage took; where CI=true it fails where one took over 1.5 times its budget
 #
-# Budgets are for two cores with everything downloaded already.
+# Budgets are for two cores with everything downloaded already. A script that is started by a stage notes stages of its own in
+# the same table.
 
 scratch="$(mktemp -d)"
-table_file="$scratch/table"
+export STAGES_TABLE="${STAGES_TABLE:-$scratch/table}"
 lanes=()
 lane_names=()
 
@@ -39,7 +41,11 @@ stage() { # SECONDS WHAT COMMAND...
   local budget="$1" begun="${EPOCHREALTIME/./}"
   shift
   step "$@"
-  printf '%s\t%s\t%s\n' $(((${EPOCHREALTIME/./} - begun) / 100000)) "$budget" "$1" >>"$table_file"
+  took "$budget" "$1" "$begun"
+}
+
+took() { # SECONDS WHAT BEGUN
+  printf '%s\t%s\t%s\n' $(((${EPOCHREALTIME/./} - $3) / 100000)) "$1" "$2" >>"$STAGES_TABLE"
 }
 
 beside() { # FUNCTION
@@ -76,6 +82,6 @@ table() {
       over=yes
     fi
     printf '%6d.%d  %8d  %s%s\n' $((tenths / 10)) $((tenths % 10)) "$budget" "$what" "$verdict"
-  done <"$table_file"
+  done <"$STAGES_TABLE"
   if [[ $over == yes && ${CI:-} == true ]]; then return 1; fi
 }
