@@ -19,7 +19,9 @@ const TRIES: u32 = 5;
 /// A stopped instance of the installation's image, in its project.
 async fn made(bed: &Bed, name: &str) -> Client {
     let incus = bed.incus();
-    let image = incus.images().await.unwrap().remove(0).fingerprint;
+    let default = bed.installation.default_image.as_str().replace(':', "/");
+    let alias = format!("containarium/plain/{default}");
+    let image = incus.image_alias(&alias).await.unwrap().target;
     let root = [
         ("type", "disk"),
         ("path", "/"),

@@ -26,6 +26,20 @@ async fn fill(login: &Login) {
     assert_eq!(said.status, 0, "{said:?}");
 }
 
+/// Brings one whose disk is full up until that takes more room, and is told so. A guest that meets a full disk may remove some
+/// of its journal, and then there is enough.
+async fn needs_room(mut up: impl AsyncFnMut() -> String) {
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        let message = up().await;
+        if message.contains("disk") && message.contains("full") {
+            return;
+        }
+        told.push(message);
+    }
+    panic!("it never needed more room: {told:?}");
+}
+
 async fn root_size(bed: &Bed) -> String {
     bed.instances().await[0].devices["root"]["size"].clone()
 }
@@ -49,17 +63,16 @@ async fn one_whose_disk_is_full_is_stopped_and_started_and_told_what_was_done() 
     fill(&login).await;
     let force = Some(json!({"force": true}));
     for how in [None, force] {
-        let stopped = ask(&daemon, "POST", "/v1/containers/alice/stop", how).await;
-        assert_eq!(stopped["container"]["state"], "stopped", "{stopped}");
-        let started = ask(&daemon, "POST", "/v1/containers/alice/start", None).await;
-        assert_eq!(started["container"]["state"], "running", "{started}");
-        let message = started["message"].as_str().unwrap();
-        assert!(
-            message.contains("disk") && message.contains("full"),
-            "{message}"
-        );
-        login.says("true").await;
-        fill(&login).await;
+        needs_room(async || {
+            let stopped = ask(&daemon, "POST", "/v1/containers/alice/stop", how.clone()).await;
+            assert_eq!(stopped["container"]["state"], "stopped", "{stopped}");
+            let started = ask(&daemon, "POST", "/v1/containers/alice/start", None).await;
+            assert_eq!(started["container"]["state"], "running", "{started}");
+            login.says("true").await;
+            fill(&login).await;
+            started["message"].as_str().unwrap().to_owned()
+        })
+        .await;
     }
     let now = told(&daemon, "alice").await;
     assert_eq!(
@@ -80,13 +93,16 @@ async fn one_whose_disk_is_full_is_deleted_and_brought_back() {
     };
     let key = Key::new();
     let login = key.login(&daemon.create("alice", &key).await);
-    fill(&login).await;
-    let deleted = ask(&daemon, "DELETE", "/v1/containers/alice?force=true", None).await;
-    assert!(deleted["deletedUntil"].is_string(), "{deleted}");
-    let back = ask(&daemon, "POST", "/v1/containers/alice/undelete", None).await;
-    assert_eq!(back["container"]["state"], "running", "{back}");
-    assert!(back["message"].as_str().unwrap().contains("full"), "{back}");
-    login.says("test -s fill.0").await;
+    needs_room(async || {
+        fill(&login).await;
+        let deleted = ask(&daemon, "DELETE", "/v1/containers/alice?force=true", None).await;
+        assert!(deleted["deletedUntil"].is_string(), "{deleted}");
+        let back = ask(&daemon, "POST", "/v1/containers/alice/undelete", None).await;
+        assert_eq!(back["container"]["state"], "running", "{back}");
+        login.says("test -s fill.0").await;
+        back["message"].as_str().unwrap().to_owned()
+    })
+    .await;
     fill(&login).await;
     ask(
         &daemon,
