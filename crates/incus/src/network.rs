@@ -7,8 +7,11 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nullable::nullable;
+
+/// How often a network is asked to be made or removed, while interfaces of others come and go.
+const TRIES: u32 = 5;
 
 /// A network as it is; also a link of the host's that Incus does not manage.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -81,11 +84,64 @@ impl Client {
 
     /// Makes a network.
     pub async fn create_network(&self, post: &NetworkPost) -> Result<()> {
-        self.change(Method::POST, &["networks"], post).await
+        let mut tries = Tries::default();
+        loop {
+            let said = self.change(Method::POST, &["networks"], post).await;
+            if !tries.another(&said) {
+                return said;
+            }
+        }
     }
 
     /// Removes a network that nothing uses.
     pub async fn delete_network(&self, name: &str) -> Result<()> {
-        self.delete(&["networks", name], &[]).await
+        let mut tries = Tries::default();
+        loop {
+            let said = self.delete(&["networks", name], &[]).await;
+            if !tries.another(&said) {
+                return said;
+            }
+        }
+    }
+}
+
+/// Tries of one change of a bridge. Whenever Incus makes or removes one, it looks twice at each virtual interface of the host, and
+/// fails where one has gone between, such as that of a container which stops.
+#[derive(Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Says whether to ask again: Incus gave up because of somebody else's interface, and not too often yet.
+    fn another(&mut self, said: &Result<()>) -> bool {
+        self.0 += 1;
+        matches!(said, Err(Error::Refused { text, .. }) if self.0 < TRIES && has_gone(text))
+    }
+}
+
+fn has_gone(text: &str) -> bool {
+    text.contains("ip -d -j link show") && text.contains("does not exist")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_goes_meanwhile_is_asked_about_again_and_nothing_else_is() {
+        let refused = |text: &str| {
+            Err(Error::Refused {
+                code: 500,
+                text: text.to_owned(),
+            })
+        };
+        let gone = "Failed to delete bridge children interfaces: Failed to run: ip -d -j link show veth1b1f6193: \
+                    exit status 1 (Device \"veth1b1f6193\" does not exist.)";
+        let mut tries = Tries::default();
+        for _ in 1..TRIES {
+            assert!(tries.another(&refused(gone)));
+        }
+        assert!(!tries.another(&refused(gone)), "it ends");
+        assert!(!Tries::default().another(&refused("Network is in use")));
+        assert!(!Tries::default().another(&Ok(())));
     }
 }

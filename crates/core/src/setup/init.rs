@@ -25,9 +25,6 @@ use crate::{
     images::Remotes, mark,
 };
 
-/// How often a bridge is tried to be made, where interfaces of others come and go.
-const TRIES: u32 = 5;
-
 /// What a person decides about an installation.
 #[derive(Clone, Debug)]
 pub struct Init {
@@ -362,7 +359,10 @@ async fn network(
                 description: description(installation),
                 config,
             };
-            make_bridge(incus, &post).await.doing("making the bridge")?;
+            incus
+                .create_network(&post)
+                .await
+                .doing("making the bridge")?;
             let why = match ask.subnet {
                 Some(_) => "which you chose; it is",
                 None => "the first /16 from 10.64.0.0 that is",
@@ -373,21 +373,5 @@ async fn network(
             Ok(())
         }
         Err(other) => Err(other).doing("looking for the bridge"),
-    }
-}
-
-/// Makes a bridge. Incus looks at every virtual interface of the host meanwhile, and gives up where one goes between its two
-/// looks, such as of a container that stops.
-async fn make_bridge(incus: &Client, post: &NetworkPost) -> Result<(), Incus> {
-    let mut tries = TRIES;
-    loop {
-        tries -= 1;
-        match incus.create_network(post).await {
-            Err(Incus::Refused { text, .. })
-                if tries > 0
-                    && text.contains("ip -d -j link show")
-                    && text.contains("does not exist") => {}
-            made => return made,
-        }
     }
 }

@@ -400,7 +400,8 @@ async fn a_container_that_falls_silent_is_found_out_although_nobody_writes() {
     let tunnel = idle(&there.laptop).await;
     // As a tenant may do it to himself. Nobody tells the host.
     let inside = there.key.login(&there.alice);
-    let _cut_off = timeout(SOON, inside.run("sudo ip link set eth0 down")).await;
+    let down = inside.run("sudo ip link set eth0 down");
+    let _cut_off = timeout(Duration::from_secs(3), down).await;
     let words = last_words(tunnel, Duration::from_secs(60)).await;
     let begins = "error: the connection in the container broke: ";
     assert!(words.starts_with(begins), "{words}");
